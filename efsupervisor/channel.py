@@ -1,0 +1,169 @@
+"""One connection that carries frames: a non-blocking SOCK_SEQPACKET socket with a bounded queue of what could not be sent yet.
+
+The owner registers `fileno()` with its reactor through `attach`.  A peer that does not read fills its own queue only: over MAX_QUEUED frames the
+connection is given up.  End-of-file, a broken frame and an overflow all end in one call of `on_close(reason)`; the descriptor is closed then.
+
+Socket addresses are bound and connected through /proc/self/fd, so that a path of any length works although an address holds 107 bytes; unix(7).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+
+from efsupervisor import messages
+from efsupervisor.errors import ProtocolError
+from efsupervisor.reactor import READ, WRITE, Reactor
+
+MAX_QUEUED = 4096
+
+
+class Channel:
+    """A connected socket, a vocabulary of what may arrive on it, and whom to tell."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        reactor: Reactor,
+        vocabulary: object,
+        on_message: Callable[[object], None],
+        on_close: Callable[[str], None],
+    ) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._reactor = reactor
+        self._vocabulary = vocabulary
+        self._on_message = on_message
+        self._on_close = on_close
+        self._queue: deque[bytes] = deque()
+        self.open = True
+        reactor.watch(sock.fileno(), READ, self._ready)
+
+    def fileno(self) -> int:
+        """The socket's descriptor, -1 when closed."""
+        return self._socket.fileno()
+
+    def peer(self) -> tuple[int, int, int]:
+        """(pid, uid, gid) of the peer as the kernel recorded them when the connection was made; unix(7), SO_PEERCRED."""
+        pid, uid, gid = struct.unpack("iII", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return pid, uid, gid
+
+    def send(self, message: object) -> None:
+        """Send now, or as soon as the peer reads; never blocks.  A closed channel swallows it: its owner was told of the end."""
+        if not self.open:
+            return
+        frame = messages.encode(message)  # type: ignore[arg-type]
+        if not self._queue:
+            try:
+                self._socket.send(frame)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._end(str(error))
+                return
+            else:
+                return
+        if len(self._queue) >= MAX_QUEUED:
+            self._end("the peer does not read what it is sent")
+            return
+        self._queue.append(frame)
+        self._reactor.watch(self._socket.fileno(), READ | WRITE, self._ready)
+
+    def close(self) -> None:
+        """Close without telling the owner."""
+        if self.open:
+            self.open = False
+            self._reactor.forget(self._socket.fileno())
+            self._socket.close()
+
+    def flush(self, reason: str = "flushed") -> None:
+        """Try once more to send what is queued; what does not go stays queued."""
+        if self.open:
+            self._send_queued()
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE:
+            self._send_queued()
+        if self.open and events & ~WRITE:
+            self._receive()
+
+    def _send_queued(self) -> None:
+        while self._queue:
+            try:
+                self._socket.send(self._queue[0])
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._end(str(error))
+                return
+            self._queue.popleft()
+        self._reactor.watch(self._socket.fileno(), READ, self._ready)
+
+    def _receive(self) -> None:
+        for _ in range(64):  # bounded, so that a talkative peer cannot starve the others
+            try:
+                frame = self._socket.recv(messages.MAX_FRAME + 1)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._end(str(error))
+                return
+            if not frame:
+                self._end("the peer closed the connection")
+                return
+            try:
+                message = messages.decode(frame, self._vocabulary)
+            except ProtocolError as error:
+                self._end(error.message)
+                return
+            self._on_message(message)
+            if not self.open:
+                return
+
+    def _end(self, reason: str) -> None:
+        if self.open:
+            self.close()
+            self._on_close(reason)
+
+
+def listen(folder: str, name: str, backlog: int = 128) -> socket.socket:
+    """A non-blocking listening socket at folder/name with mode 0600; an old file of that name is removed first, so the caller holds the lock that decides
+    who may listen here.  OSError as the kernel gives it."""
+    directory = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        previous = os.umask(0o177)
+        try:
+            sock.bind(f"/proc/self/fd/{directory}/{name}")
+        except OSError:
+            sock.close()
+            raise
+        finally:
+            os.umask(previous)
+    finally:
+        os.close(directory)
+    sock.listen(backlog)
+    sock.setblocking(False)
+    return sock
+
+
+def connect(path: str) -> socket.socket:
+    """A connected socket; never waits: a listener whose backlog is full is BlockingIOError, one that died ConnectionRefusedError."""
+    folder, name = os.path.split(path)
+    directory = os.open(folder or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        sock.setblocking(False)
+        sock.connect(f"/proc/self/fd/{directory}/{name}")
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        os.close(directory)
+    return sock

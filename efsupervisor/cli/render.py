@@ -1,0 +1,185 @@
+"""Text for people: tables, durations, sizes, ends of programs - and the neutral form of what comes from elsewhere.
+
+What a task wrote is untrusted.  On a terminal everything that would be obeyed rather than shown (escape sequences, carriage returns, C1 controls,
+bidirectional overrides, bytes that are no UTF-8) appears as a visible mark; nothing else is changed, and a pipe or a file gets the bytes as they
+are.
+
+Pure functions and two small filters; nothing here reads a socket or knows a command.
+"""
+
+from __future__ import annotations
+
+import codecs
+import signal
+import unicodedata
+from collections.abc import Sequence
+
+from efsupervisor.messages import Outcome, TaskStatus
+from efsupervisor.states import State
+
+HEADINGS = ("NAME", "STATE", "PID", "UPTIME", "RESTARTS", "LAG", "REASON")
+_RIGHT = frozenset({"PID", "UPTIME", "RESTARTS", "LAG"})
+
+# Neutral text -------------------------------------------------------------------------------------------------------------------------------------
+
+_BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_LINE_BREAKS = (0x2028, 0x2029)
+_MARKS: dict[int, str] = (
+    {number: f"^{chr(number + 64)}" for number in range(32) if chr(number) not in "\n\t"}
+    | {0x7F: "^?"}
+    | {number: f"\\x{number:02x}" for number in range(0x80, 0xA0)}
+    | {number: f"\\u{number:04x}" for number in (*_BIDI, *_LINE_BREAKS)}
+)
+_ONE_LINE = _MARKS | {ord("\n"): " ", ord("\t"): " "}
+
+
+def one_line(text: str) -> str:
+    """The text as one harmless line: line breaks and tabs are blanks, controls are marks."""
+    return text.translate(_ONE_LINE)
+
+
+class Neutral:
+    """Turns a stream of untrusted bytes into text that a terminal only shows; pieces may be cut anywhere, even inside a character."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._held = ""
+
+    def __call__(self, data: bytes, *, final: bool = False) -> bytes:
+        """The next piece; `final` gives out what an unfinished character or a last CR held back."""
+        text = self._held + self._decoder.decode(data, final)
+        self._held = ""
+        if text.endswith("\r") and not final:
+            text, self._held = text[:-1], "\r"
+        return text.replace("\r\n", "\n").translate(_MARKS).encode("utf-8", "backslashreplace")
+
+
+class Lines:
+    """Cuts a stream into pieces that end where lines end, and puts `prefix` before each line; a line over MAX_HELD bytes goes on its way in parts.
+
+    Holding a line until it is whole is what keeps several tasks apart on one screen.
+    """
+
+    MAX_HELD = 64 << 10
+
+    def __init__(self, prefix: bytes) -> None:
+        self._prefix = prefix
+        self._held = b""
+        self._within = False
+
+    def __call__(self, data: bytes, *, final: bool = False) -> bytes:
+        """The lines that `data` completes; `final` gives out an unfinished one too."""
+        data = self._held + data
+        cut = data.rfind(b"\n") + 1
+        if final or len(data) - cut > self.MAX_HELD:
+            cut = len(data)
+        whole, self._held = data[:cut], data[cut:]
+        if not whole:
+            return b""
+        pieces = _split(whole)
+        marked = b"".join(self._prefix + piece for piece in pieces[1:])
+        first = pieces[0] if self._within else self._prefix + pieces[0]
+        self._within = not whole.endswith(b"\n")
+        return first + marked
+
+
+def _split(data: bytes) -> list[bytes]:
+    """Lines with their newline; only LF ends one (bytes.splitlines would take CR too)."""
+    pieces = [piece + b"\n" for piece in data.split(b"\n")]
+    pieces[-1] = pieces[-1][:-1]
+    return [piece for piece in pieces if piece]
+
+
+# Figures ------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def duration(seconds: float) -> str:
+    """At most six characters or so: 0.4s, 59s, 12m03s, 7h05m, 3d04h."""
+    if seconds < 10:
+        return f"{max(seconds, 0.0):.1f}s"
+    whole = int(seconds)
+    for unit, name, part, part_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= unit:
+            return f"{whole // unit}{name}{whole % unit // part:02d}{part_name}"
+    return f"{whole}s"
+
+
+def size(count: int) -> str:
+    """Bytes with a binary unit: 0, 999, 1.5K, 64M."""
+    value = float(count)
+    for unit in ("", "K", "M", "G", "T"):
+        if value < 1024 or unit == "T":
+            return f"{value:.1f}{unit}" if unit and value < 10 else f"{value:.0f}{unit}"
+        value /= 1024
+    raise AssertionError("the last unit takes everything")
+
+
+def ending(wait_status: int | None, *, known: bool) -> str:
+    """How a program ended, from its wait status; empty when there is nothing to say."""
+    if not known:
+        return "ended, its exit status is not known"
+    if wait_status is None:
+        return ""
+    number = wait_status & 0x7F
+    if not number:
+        return f"exit status {wait_status >> 8 & 0xFF}"
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return f"killed by {name}"
+
+
+# The status table ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def table(rows: Sequence[TaskStatus]) -> str:
+    """The status of tasks, aligned, with a heading; a column is as wide as its widest cell on the screen."""
+    cells = [HEADINGS, *(_cells(row) for row in rows)]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    return "".join(_line(row, widths) for row in cells)
+
+
+def _cells(row: TaskStatus) -> tuple[str, ...]:
+    return (
+        one_line(row.name),
+        row.state.value,
+        str(row.pid) if row.pid else "-",
+        duration(row.uptime_s) if row.pid else "-",
+        str(row.restarts),
+        size(row.lag_bytes),
+        one_line(_reason(row)),
+    )
+
+
+def _reason(row: TaskStatus) -> str:
+    parts = [row.reason] if row.reason else []
+    if not row.reason and row.state in (State.EXITED, State.BACKOFF, State.FATAL):
+        parts.append(ending(row.exit_status, known=row.exit_known))
+    if row.blocked_by:
+        parts.append(f"held back by {', '.join(row.blocked_by)}")
+    if row.dead_letters:
+        parts.append(f"{row.dead_letters} dead letter{'s' if row.dead_letters > 1 else ''}")
+    if row.health:
+        parts.append(row.health)
+    return "; ".join(part for part in parts if part)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = []
+    for heading, cell, width in zip(HEADINGS, cells, widths, strict=True):
+        blanks = " " * (width - _width(cell))
+        padded.append(blanks + cell if heading in _RIGHT else cell + blanks)
+    return "  ".join(padded).rstrip() + "\n"
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal: wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def outcome(result: Outcome, done: str) -> str:
+    """One line for one task of a command; `done` is said where the Core says nothing."""
+    return f"{one_line(result.task)}: {one_line(result.sentence) or (done if result.ok else result.code.value)}\n"

@@ -1,0 +1,125 @@
+"""What a configuration may say: frozen structs whose field names are the YAML keys.
+
+Three sections: `supervisor` (the daemon itself), `tasks` (by name) and `flows` (by name).  A TaskSpec or FlowSpec also travels on the wire, so a
+field is only ever added at the end and with a default.  The structs hold values that were checked by the loader; they never read a file.
+
+Units: seconds as floats, sizes as bytes.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from efsupervisor.states import Framing, Kind, Mode, Protocol
+
+
+class InputSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """How a task takes its events (DESIGN section 4).
+
+    window: events that may be unacknowledged at once, 1 to 1024.  ack: `either`, `empty` (a blank line on stderr) or `echo` (the event repeated there).
+    max_deliveries: 0 means without limit.  on_poison: what happens then.  stdin: `eof` gives end-of-file when every producer has finished, `open` never;
+    empty means the default of the kind (jobs eof, services open).
+    """
+
+    protocol: Protocol = Protocol.STREAM
+    window: int = 1
+    ack: str = "either"
+    max_deliveries: int = 5
+    on_poison: str = "dead-letter"
+    max_event: int = 1 << 20
+    stdin: str = ""
+    framing: Framing = Framing.LINES
+
+
+class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """How a task's stdout and stderr are kept.
+
+    segment_bytes: size at which a new file begins.  keep_bytes / keep_age_s: closed files over these limits are removed once no cursor needs them; 0 is
+    without limit.  hard_bytes: the size at which even needed files go (with an alert); 0 never.  sync: `never`, `interval` (each second) or `always`.
+    """
+
+    segment_bytes: int = 64 << 20
+    keep_bytes: int = 1 << 30
+    keep_age_s: float = 0.0
+    hard_bytes: int = 0
+    sync: str = "never"
+
+
+class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One task.  `command` is an argument list; a YAML string is split as a shell splits words, and no shell runs it.
+
+    user is a name or number, optionally with `:group`.  environment is added to a clean list.  umask is octal text.  autorestart: `true`, `false` or
+    `unexpected` (only after an exit status that is not in exitcodes); empty means the default of the kind (services true, jobs false).
+    startsecs: life after which a start counts as successful; 0: at once.  startretries: failed starts in a row before FATAL.  backoff_s, backoff_max_s:
+    first and longest delay between failed starts (doubled each time, 10 % jitter).  stopwaitsecs: from the stop signal to SIGKILL.
+    drain_s: how long a descendant that holds stdout may delay the next start.
+    """
+
+    name: str
+    command: list[str]
+    type: str = "process"
+    kind: Kind = Kind.SERVICE
+    directory: str = ""
+    user: str = ""
+    umask: str = "022"
+    environment: dict[str, str] = {}
+    autostart: bool = True
+    autorestart: str = ""
+    exitcodes: tuple[int, ...] = (0,)
+    startsecs: float = 1.0
+    startretries: int = 3
+    backoff_s: float = 0.1
+    backoff_max_s: float = 60.0
+    restart_burst: int = 10
+    restart_period_s: float = 60.0
+    stopsignal: str = "TERM"
+    stopwaitsecs: float = 10.0
+    priority: int = 999
+    redirect_stderr: bool = False
+    drain_s: float = 5.0
+    input: InputSpec | None = None
+    output: OutputSpec = OutputSpec()
+
+    @property
+    def restarts(self) -> str:
+        """`autorestart` with the default of the kind filled in."""
+        return self.autorestart or ("true" if self.kind is Kind.SERVICE else "false")
+
+
+class FlowSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Edges from each producer to each consumer.
+
+    start: where a new edge begins to read, `end` or `begin` of the producer's journal.  max_lag: bytes a consumer may be behind before the producer is
+    held back.  overflow: `block`, or `drop-oldest` (counted).  on_consumers_done: what happens to a producer that is a job when all its consumers have finished.
+    """
+
+    name: str
+    producers: list[str]
+    consumers: list[str]
+    mode: Mode = Mode.BROAD
+    start: str = "end"
+    max_lag: int = 64 << 20
+    overflow: str = "block"
+    on_consumers_done: str = "stop"
+
+
+class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The daemon itself.  var: folder of its state, relative to the configuration file's folder.  ping_s / ping_deadline_s: how often a worker is asked
+    for a sign of life, and how long it may take before it is replaced.  shutdown_s: longest wait for all tasks at shutdown, 0 for their own limits."""
+
+    var: str = "../var"
+    log_level: str = "info"
+    log_max_bytes: int = 50 << 20
+    log_backups: int = 5
+    ping_s: float = 30.0
+    ping_deadline_s: float = 5.0
+    shutdown_s: float = 0.0
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole configuration, checked; tasks and flows in the order in which they were written.  source: the file's path, for messages."""
+
+    source: str
+    supervisor: SupervisorSpec = SupervisorSpec()
+    tasks: list[TaskSpec] = []
+    flows: list[FlowSpec] = []

@@ -1,0 +1,469 @@
+"""The Core: one loop, four queues, and what spans tasks.
+
+A request becomes entries of the queues act_task, trm_task, add_task and del_task, worked in order of arrival, some in each turn.  Working an entry
+only sets a goal and tells a worker, or asks for one: it never waits.  What comes of it arrives later as reports, and `Waiting` answers whoever waits
+for it.
+
+    entry -> goal of the Task -> Workers (fork, tell) -> worker ... report -> Task -> Waiting -> reply
+
+The end.  A shutdown sets the goal of every task to TRM in the same turn, so all stop in parallel, and ends the loop when nothing is left that runs.
+A second wish takes the grace period away.  Nothing waits without a limit: when a program cannot be killed the Core says which, ends with a status of
+its own, and leaves core.json without the clean mark, so that the next Core looks for what still runs.
+
+This module must never touch a task's files or processes itself, nor know the wire format of clients.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from efsupervisor.conf.schema import Config, TaskSpec
+from efsupervisor.core import adoption
+from efsupervisor.core.descriptors import SIGNALS, Descriptors
+from efsupervisor.core.fifos import Fifos
+from efsupervisor.core.home import Home
+from efsupervisor.core.ports import TypeTable
+from efsupervisor.core.queues import Entry, Queue, Queues
+from efsupervisor.core.reaper import Dead, Reaper, next_dead_child
+from efsupervisor.core.registry import Registry
+from efsupervisor.core.tasks import Link, Put, Task
+from efsupervisor.core.turnstile import Turnstile
+from efsupervisor.core.waiting import Pending, Waiting
+from efsupervisor.core.watchdog import Watchdog
+from efsupervisor.core.wiring import Wirer
+from efsupervisor.core.workers import Workers
+from efsupervisor.errors import TABLE, Code, EfError
+from efsupervisor.log import Log
+from efsupervisor.messages import MAX_FRAME, Outcome, PutDone, PutEvent, Reaped, Report, Rewire, Wiring, encode
+from efsupervisor.reactor import Reactor, Timer
+from efsupervisor.states import Goal, State
+from efsupervisor.system import Real, short_id
+from efsupervisor.task.paths import TaskPaths
+
+EXIT_LEFT_BEHIND = TABLE[Code.TIMEOUT].exit_status
+"""Exit status of a shutdown whose limit was reached with something still running."""
+
+LIMIT_SLACK_S = 10.0
+"""What a stop may need beyond the longest grace and drain period of all tasks, before the Core hurries it."""
+
+HURRIED_S = 5.0
+"""What the kernel may need to end what was killed."""
+
+
+MAX_FAILED_TURNS = 20
+
+MAX_PUTS = 256
+"""Events that may be on their way to one worker."""
+
+PutQueue = Callable[[TaskPaths, str, bytes, Real], int]
+"""Appends one event to the input queue of a task at rest; the offset."""
+
+
+class Core:
+    """One supervisor.  Owns every Task, its descriptors and its timers.  `home` is locked, `log` open, the descriptor limit raised, signals not yet
+    caught."""
+
+    def __init__(
+        self, config: Config, home: Home, log: Log, types: TypeTable, put: PutQueue, *, system: Real, descriptors: Descriptors, version: str = ""
+    ) -> None:
+        self.config = config
+        self.home = home
+        self.log = log
+        self.version = version
+        self.system = system
+        self.descriptors = descriptors
+        self.reactor = Reactor(system)
+        self.registry = Registry()
+        self.waiting = Waiting()
+        self.exit_status = 0
+        self.ending = False
+        self._hurried = False
+        self._ended = False
+        self._left: set[Task] = set()
+        self._limit: Timer | None = None
+        self._put = put
+        self._types = types
+        self._on_end: list[Callable[[], None]] = []
+        self._queues = Queues()
+        self._fifos = Fifos(system, descriptors)
+        self._reaper = Reaper(next_dead_child, self._reaped)
+        self._wirer = Wirer(home.var, home.namespace, home.log, system)
+        spec = config.supervisor
+        self._workers = Workers(
+            self.reactor,
+            system,
+            log,
+            types,
+            descriptors,
+            self._fifos,
+            version=version,
+            deadline_s=spec.ping_deadline_s,
+            on_report=self._reported,
+            on_rest=self._rested,
+            status_of=self._reaper.status,
+        )
+        self._watchdog = Watchdog(self.reactor, lambda: self.registry, self._silent, ping_s=spec.ping_s, deadline_s=spec.ping_deadline_s)
+        self._work = Turnstile(self.reactor, system, self._work_one, descriptors)
+        self._reaping = Turnstile(self.reactor, system, self._reaper.reap_one, descriptors)
+
+    # Boot -----------------------------------------------------------------------------------------------------------------------------------------
+
+    def boot(self) -> None:
+        """Wire the flows, take over what runs, and put what is to start into the queue.  EfError or OSError: nothing was started."""
+        wirings = self._wirer.wire(self.config)
+        for spec in self.config.tasks:
+            self._types(spec.type)  # an unknown type is a reason not to begin at all
+        self.reactor.on_signals(SIGNALS, self._signalled)
+        for spec in sorted(self.config.tasks, key=lambda each: each.priority):
+            self._register(spec, wirings[short_id(spec.name)])
+        for identity in adoption.found_folders(self.home.tasks):
+            if self.registry.by_id(identity) is None:
+                self._register_stranger(identity)
+        adopted = sum(self._take_over(task) for task in self.registry.ordered())
+        self._watchdog.start()
+        self._reaping.wake()
+        former = self.home.former
+        manner = "first start" if not former.existed else "after a clean end" if former.clean else "after an unclean end"
+        self.log.info(f"efsupervisord {self.version} pid {self.system.getpid()}: {len(self.config.tasks)} tasks, {adopted} workers found, {manner}")
+
+    def _register(self, spec: TaskSpec, wiring: Wiring) -> Task:
+        paths = TaskPaths(wiring.task_dir)
+        task = Task(spec=spec, wiring=wiring, paths=paths, report=Report(state=State.STOPPED, goal=Goal.TRM))
+        self.registry.add(task)
+        return task
+
+    def _register_stranger(self, identity: str) -> None:
+        """A folder whose task is not configured: known only while something of it may run."""
+        spec = adoption.stranger(self.home.task_dir(identity))
+        task = self._register(spec, Wiring(spec=spec, task_dir=self.home.task_dir(identity), namespace=self.home.namespace, log=self.home.log))
+        task.configured = False
+
+    def _take_over(self, task: Task) -> bool:
+        """Adopt the task's worker, or judge what it needs; whether a worker was found."""
+        saved = self._workers.saved(task)
+        if saved is not None:
+            task.report = saved
+            task.goal = saved.goal
+            self.registry.reported(task)
+        self._hold_outputs(task)
+        if self._workers.find(task):
+            if not task.configured:
+                self._stop_stranger(task)
+            elif task.link is not None:
+                self._rewire(task)
+            return True
+        self._judge(task, saved)
+        return False
+
+    def _hold_outputs(self, task: Task) -> None:
+        try:
+            self._fifos.hold_outputs(task)
+        except OSError as error:
+            self.log.error(f"task {task.name}: its FIFOs could not be opened: {error}; what it writes is lost if its worker dies now")
+
+    def _judge(self, task: Task, saved: Report | None) -> None:
+        alive = self._workers.program_is_alive(task)
+        judgement = adoption.judge(adoption.Facts(task.configured, task.spec.autostart, self.home.former, saved, alive))
+        task.goal = judgement.goal
+        task.report = adoption.first_report(saved, judgement)
+        task.fresh = task.unconfirmed = judgement.fresh
+        task.asked_by = "autostart" if judgement.fresh else "recovery"
+        if judgement.fork:
+            self._workers.fork_soon(task)
+        elif not task.configured:
+            self._forget(task)
+
+    def _stop_stranger(self, task: Task) -> None:
+        self.log.warning(f"task {task.name} is not in the configuration any more: it is stopped, its folder {task.paths.folder} stays")
+        task.goal, task.unconfirmed, task.asked_by = Goal.TRM, True, "not in the configuration"
+        self._workers.tell_goal(task)
+
+    def _rewire(self, task: Task) -> None:
+        """A worker of an earlier Core may know an earlier configuration."""
+        message = Rewire(wiring=task.wiring)
+        if len(encode(message)) > MAX_FRAME:
+            self.log.warning(f"task {task.name}: its spec is too large to be sent; its worker goes on with the one it was forked with")
+        elif task.link is not None and task.link.channel is not None:
+            task.link.channel.send(message)
+
+    def run(self) -> int:
+        """Turn until the end; the exit status.
+
+        A call of the system that fails where nobody expected it costs one turn, not the supervisor (faults.md A19); when it goes on failing the Core
+        ends and leaves everything to its successor, for the tasks do not need it. """
+        failures: deque[float] = deque(maxlen=MAX_FAILED_TURNS)
+        while not self._ended:
+            try:
+                self.reactor.run()
+            except OSError as error:
+                self.log.error(f"a turn of the loop failed: {error}")
+                failures.append(self.system.monotonic())
+                if len(failures) == MAX_FAILED_TURNS and failures[-1] - failures[0] < 1.0:
+                    self.log.error("the loop goes on failing: the Core ends, tasks and workers stay; start efsupervisord again")
+                    return TABLE[Code.SYSTEM].exit_status
+        return self.exit_status
+
+    # Queues ---------------------------------------------------------------------------------------------------------------------------------------
+
+    def act_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None) -> None:
+        """Queue starts."""
+        self._enqueue(Queue.ACT, tasks, lambda task: self._act(task, asked_by, pending))
+
+    def trm_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None) -> None:
+        """Queue stops."""
+        self._enqueue(Queue.TRM, tasks, lambda task: self._trm(task, asked_by, pending))
+
+    def add_task(self, spec: TaskSpec, asked_by: str) -> None:
+        """Queue a new task; it has no flows but its own input queue.  EfError when the name is taken."""
+        if self.registry.by_name(spec.name) is not None:
+            raise EfError(f"a task named {spec.name} exists already", Code.EXISTS)
+        self._types(spec.type)
+        config = msgspec.structs.replace(self.config, tasks=[spec], flows=[])
+        self._queues.put(Entry(Queue.ADD, lambda: self._add(config, spec, asked_by)))
+        self._work.wake()
+
+    def del_task(self, tasks: list[Task], asked_by: str) -> None:
+        """Queue removals: each task is stopped, then forgotten and its folder removed."""
+        self._enqueue(Queue.DEL, tasks, lambda task: self._del(task, asked_by))
+
+    def has_room(self, count: int) -> bool:
+        """Whether the queues take `count` more entries."""
+        return self._queues.has_room(count)
+
+    def _enqueue(self, queue: Queue, tasks: list[Task], work: Callable[[Task], None]) -> None:
+        for task in tasks:
+            self._queues.put(Entry(queue, lambda task=task: work(task)))  # type: ignore[misc]
+        self._work.wake()
+
+    def _work_one(self) -> bool:
+        entry = self._queues.pop()
+        if entry is None:
+            return False
+        entry.work()
+        return True
+
+    def _act(self, task: Task, asked_by: str, pending: Pending | None) -> None:
+        if self.ending or task.remove or not task.configured:
+            if pending is not None:
+                why = "the supervisor is shutting down" if self.ending else "the task is being removed"
+                self.waiting.refused(pending, Outcome(task=task.name, ok=False, code=Code.BAD_STATE, sentence=why))
+            return
+        self._want(task, Goal.ACT, asked_by)
+        if pending is not None:
+            self.waiting.worked(pending, task)
+
+    def _trm(self, task: Task, asked_by: str, pending: Pending | None) -> None:
+        self._want(task, Goal.TRM, asked_by)
+        if pending is not None:
+            self.waiting.worked(pending, task)
+
+    def _add(self, config: Config, spec: TaskSpec, asked_by: str) -> None:
+        try:
+            wiring = self._wirer.wire(config)[short_id(spec.name)]
+        except (EfError, OSError) as error:
+            self.log.error(f"task {spec.name}: not added: {error}")
+            return
+        task = self._register(spec, wiring)
+        if spec.autostart:
+            self._act(task, asked_by, None)
+
+    def _del(self, task: Task, asked_by: str) -> None:
+        task.remove = True
+        self._want(task, Goal.TRM, asked_by)
+        if task.resting:
+            self._rested(task)
+
+    # Goals ----------------------------------------------------------------------------------------------------------------------------------------
+
+    def _want(self, task: Task, goal: Goal, asked_by: str) -> None:
+        """Set a goal and see to it that a worker hears of it."""
+        already = task.goal is goal and not task.unconfirmed
+        task.goal, task.asked_by = goal, asked_by
+        if goal is Goal.ACT:
+            self._want_running(task, already)
+        else:
+            self._want_stopped(task, already)
+        self.waiting.changed(task)
+
+    def _want_running(self, task: Task, already: bool) -> None:
+        if already and task.link is not None and task.report.state in (State.RUNNING, State.STARTING):
+            return
+        task.unconfirmed = True
+        if task.link is not None and task.link.final is None:
+            self._workers.tell_goal(task)
+        elif task.report.state.at_rest:
+            task.fresh = True
+            task.report = adoption.starting(task.report)
+        if task.resting:
+            self._workers.fork_soon(task)
+
+    def _want_stopped(self, task: Task, already: bool) -> None:
+        link = task.link
+        if link is None and task.fresh:  # it waits for its first fork: nothing can run
+            self._workers.give_up(task)
+            task.fresh = task.unconfirmed = False
+            task.report = msgspec.structs.replace(task.report, state=State.STOPPED, goal=Goal.TRM, reason="stopped before it was started", final=True)
+            self._rested(task)
+        elif link is None:
+            task.unconfirmed = not task.resting  # the worker that is coming will be told
+        elif link.final is not None:
+            task.fresh = task.unconfirmed = False
+            task.report = link.final
+        elif not already:
+            task.unconfirmed = True
+            self._workers.tell_goal(task)
+
+    # What workers tell ----------------------------------------------------------------------------------------------------------------------------
+
+    def _reported(self, task: Task) -> None:
+        self.registry.reported(task)
+        if task.link is not None and task.link.adopted and not task.unconfirmed and task.configured:
+            task.goal = task.report.goal
+        if task.link is not None:
+            self._put_again(task, task.link)
+        self._echo(task)
+        self.waiting.changed(task)
+
+    def _echo(self, task: Task) -> None:
+        """For the foreground: the worker has written the change to the log itself."""
+        report = task.report
+        if report.state is not task.echoed:
+            task.echoed = report.state
+            why = f" ({report.reason})" if report.reason else ""
+            self.log.echo(f"task {task.name}: {report.state}{why}" + (f" pid {report.pid}" if report.pid else ""))
+
+    def _rested(self, task: Task) -> None:
+        """No worker is left and none is coming."""
+        self._fifos.release_input(task)
+        self._put_what_waits(task)
+        self.waiting.changed(task)
+        if task.remove:
+            self._remove(task)
+        elif not task.configured:
+            self._forget(task)
+        self._left.discard(task)
+        self._end_if_done()
+
+    def _remove(self, task: Task) -> None:
+        self._forget(task)
+        try:
+            self._types(task.spec.type).del_helper(self.system).remove(task.paths.folder)
+        except (EfError, OSError) as error:
+            self.log.error(f"task {task.name}: its folder could not be removed: {error}")
+
+    def _forget(self, task: Task) -> None:
+        self._fifos.release(task)
+        self.registry.drop(task)
+
+    def _silent(self, task: Task, link: Link) -> None:
+        self._workers.kill(task, link, f"gave no sign of life within {self.config.supervisor.ping_deadline_s:g} s")
+
+    def _reaped(self, dead: Dead) -> None:
+        task = self.registry.by_program(dead.pid, dead.start_ticks)
+        if task is not None and task.link is not None and task.link.channel is not None:
+            task.link.channel.send(Reaped(pid=dead.pid, start_ticks=dead.start_ticks, status=dead.status))
+
+    # Puts -----------------------------------------------------------------------------------------------------------------------------------------
+
+    def put_event(self, task: Task, put_id: str, data: bytes, reply: Callable[[PutDone], None]) -> None:
+        """Append one event to a task's own input queue: by its worker, or here when it is at rest.  A retry with the same id appends once."""
+        if task.resting:
+            reply(self._append(task, put_id, data))
+        elif len(task.puts) >= MAX_PUTS:
+            reply(PutDone(put_id=put_id, error=f"{MAX_PUTS} events are on their way to this task already; try again"))
+        else:
+            former = task.puts.get(put_id)
+            if former is not None:
+                former.reply(PutDone(put_id=put_id, error="the same event was put again meanwhile"))
+            task.puts[put_id] = Put(data, reply)
+            if task.link is not None and task.link.channel is not None and task.link.final is None:
+                task.link.channel.send(PutEvent(put_id=put_id, data=data))
+
+    def _append(self, task: Task, put_id: str, data: bytes) -> PutDone:
+        try:
+            return PutDone(put_id=put_id, offset=self._put(task.paths, put_id, data, self.system))
+        except (EfError, OSError) as error:
+            return PutDone(put_id=put_id, error=str(error))
+
+    def _put_again(self, task: Task, link: Link) -> None:
+        """A worker that is new to us has spoken: give it what its predecessor did not confirm."""
+        if not link.resent and link.channel is not None:
+            link.resent = True
+            for put_id, put in task.puts.items():
+                link.channel.send(PutEvent(put_id=put_id, data=put.data))
+
+    def _put_what_waits(self, task: Task) -> None:
+        """The worker ended before it confirmed these."""
+        waiting, task.puts = task.puts, {}
+        for put_id, put in waiting.items():
+            put.reply(self._append(task, put_id, put.data))
+
+    # The end --------------------------------------------------------------------------------------------------------------------------------------
+
+    def _signalled(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            self._reaping.wake()
+        elif number == signal.SIGHUP:
+            self.log.reopen()
+            self.log.info("log opened again (SIGHUP)")
+        else:
+            self.shutdown(signal.Signals(number).name)
+
+    def shutdown(self, asked_by: str, on_end: Callable[[], None] | None = None) -> None:
+        """Stop every task at once, then the loop.  Asked again: without grace.  on_end is called just before the end."""
+        if on_end is not None:
+            self._on_end.append(on_end)
+        if self.ending:
+            self._hurry(f"asked again by {asked_by}")
+            return
+        self.ending = True
+        running = [task for task in self.registry if not task.resting]
+        self._left = set(running)
+        self.log.info(f"shutting down, asked by {asked_by}: {len(running)} tasks to stop")
+        self._limit = self.reactor.after(self._limit_s(running), lambda: self._hurry("the limit of the shutdown is reached"))
+        for task in running:
+            self._want(task, Goal.TRM, f"shutdown ({asked_by})")
+        self._end_if_done()
+
+    def _limit_s(self, running: list[Task]) -> float:
+        own = max((task.spec.stopwaitsecs + task.spec.drain_s for task in running), default=0.0) + LIMIT_SLACK_S
+        return self.config.supervisor.shutdown_s or own
+
+    def _hurry(self, why: str) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+        self._limit = self.reactor.after(HURRIED_S, self._give_up)
+        if not self._hurried:
+            self.log.warning(f"shutdown: no more grace: {why}")
+        self._hurried = True
+        for task in self.registry:
+            self._workers.hurry(task)
+
+    def _give_up(self) -> None:
+        self._ended = True
+        left = ", ".join(task.name for task in sorted(self._left, key=lambda task: task.order))
+        self.log.error(f"shutdown: ended with something still running, the next start takes it over: {left}")
+        self.exit_status = EXIT_LEFT_BEHIND
+        self._stop()
+
+    def _end_if_done(self) -> None:
+        if self.ending and not self._left and not self._ended:
+            self._ended = True
+            try:
+                self.home.leave_clean()
+            except OSError as error:
+                self.log.error(f"core.json could not be written: {error}; the next start will take this end for a crash")
+            self.log.info("everything is stopped")
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+        callbacks, self._on_end = self._on_end, []
+        for callback in callbacks:
+            callback()
+        self.reactor.stop()

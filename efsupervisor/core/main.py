@@ -1,0 +1,112 @@
+"""`efsupervisord`: from the command line to a running Core, in the order in which things can be refused.
+
+    options -> configuration -> (background) -> folder and lock -> log -> limits, subreaper -> boot -> control socket -> ready -> loop
+
+Everything up to `ready` that fails ends with one sentence and a documented exit status, and nothing was started.  The configuration is read and the
+lock is taken before anybody is told that it worked.  The parent of a daemon waits for that word. """
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+import efsupervisor
+from efsupervisor.conf.budget import limits, shortages
+from efsupervisor.conf.loader import load
+from efsupervisor.conf.schema import Config
+from efsupervisor.core import daemon, options
+from efsupervisor.core.control import Control
+from efsupervisor.core.core import Core
+from efsupervisor.core.descriptors import Descriptors
+from efsupervisor.core.desk import Desk
+from efsupervisor.core.follow import Followers
+from efsupervisor.core.home import Home, open_home
+from efsupervisor.errors import Code, EfError
+from efsupervisor.log import Log
+from efsupervisor.messages import FromWorker, Hello, Report, ToWorker, decode, encode
+from efsupervisor.states import Goal, State
+from efsupervisor.system import REAL
+from efsupervisor.task import task_type, type_names
+from efsupervisor.task.queue import put
+
+VERSION = getattr(efsupervisor, "__version__", "0")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The console script; the exit status."""
+    os.umask(0o077)
+    if arguments is None:
+        daemon.close_inherited()
+    tell = daemon.in_foreground()
+    try:
+        asked = options.parse(sys.argv[1:] if arguments is None else arguments)
+        if asked.help or asked.version:
+            print(options.USAGE if asked.help else f"efsupervisord {VERSION}", end="\n" if asked.version else "")
+            return 0
+        config = load(options.configuration(asked, os.environ, os.path.exists), types=type_names())
+        warnings = affordable(config)
+        if not asked.nodaemon:
+            tell = daemon.in_background()
+        return serve(config, asked, tell, warnings)
+    except (EfError, OSError) as error:
+        status, sentence = daemon.outcome(error)
+        tell(status, sentence)
+        return status
+
+
+def affordable(config: Config) -> list[str]:
+    """Sentences about what will be slower here.  EfError when this machine does not allow so many tasks."""
+    found = shortages(len(config.tasks), limits())
+    fatal = [shortage.sentence for shortage in found if shortage.fatal]
+    if fatal:
+        raise EfError("; ".join(fatal), Code.SYSTEM)
+    return [shortage.sentence for shortage in found]
+
+
+def serve(config: Config, asked: options.Options, tell: daemon.Tell, warnings: list[str]) -> int:
+    """Become the supervisor of the configuration's `var` and supervise until the end; the exit status.  EfError or OSError: not started."""
+    os.chdir("/")
+    home = open_home(os.path.realpath(config.supervisor.var), REAL)
+    descriptors = Descriptors()
+    descriptors.raise_limit()
+    home.lock_fd = descriptors.lasting(home.lock_fd)
+    log = _open_log(config, home, foreground=asked.nodaemon)
+    for sentence in warnings:
+        log.warning(sentence)
+    REAL.become_subreaper()
+    REAL.set_name("efsupervisord")
+    core = Core(config, home, log, task_type, put, system=REAL, descriptors=descriptors, version=VERSION)
+    try:
+        core.boot()
+        desk = Desk(core, home.announce().since)
+        control = Control(home.var, core.reactor, REAL, log, descriptors, frozenset({0, os.geteuid()}), desk.serve, desk.forget)
+    except (EfError, OSError) as error:
+        log.error(f"not started: {daemon.outcome(error)[1]}")
+        raise
+    tell(0, "")
+    warm()
+    gc.collect()
+    gc.freeze()
+    followers = Followers(home.var, asked.follow, descriptors)
+    status = core.run()
+    followers.stop()
+    control.close()
+    log.info(f"efsupervisord pid {os.getpid()} ends with status {status}")
+    return status
+
+
+def warm() -> None:
+    """Do once what every worker would do for itself after its fork: msgspec builds a decoder's tables at the first use, 700 KiB for each worker."""
+    decode(encode(Hello(core_pid=os.getpid())), ToWorker)
+    decode(encode(Report(state=State.STOPPED, goal=Goal.TRM)), FromWorker)
+
+
+def _open_log(config: Config, home: Home, *, foreground: bool) -> Log:
+    spec = config.supervisor
+    echo_fd = 2 if foreground else -1
+    return Log(home.log, REAL, level=spec.log_level, echo_fd=echo_fd, max_bytes=spec.log_max_bytes, backups=spec.log_backups)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""Reading a journal from an offset, beside a live writer and across rotations, in any process.
+
+A Reader holds one descriptor, that of the segment it reads, and no lock.  read() is one pread.  Only when that finds nothing, one fstat tells why:
+the segment is active and has ended for now, or it is sealed (its mode has no write bit), or it was removed (no name is left).  Only in the last two
+cases is the folder listed again.  That is enough, because a successor exists, whole, before a segment is sealed, and a segment is sealed before it
+is cut; where two segments overlap for a moment they hold the same bytes.
+
+A read that runs while the file is being cut may get zeros for what lies behind the cut (ext4 and tmpfs read without the lock that a truncation
+takes; seen in tests/chaos/test_journal_kill.py).  The kernel lowers the size before it wipes, and a sealed segment never grows; so data with a zero
+in it is compared with the size that the file has afterwards.  Output without zeros, which is nearly all, pays a memchr for that.
+
+b"" always means "nothing at this offset now".  skip() says whether it is the end or a hole (left by a power loss or by retention); a reader never
+steps over a hole by itself, since its caller counts offsets by the bytes it got.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from efsupervisor.journal import fragments, index, scan
+from efsupervisor.journal.folder import Folder, is_sealed, named
+from efsupervisor.journal.fragments import Fragment
+from efsupervisor.system import System
+
+_Answer = TypeVar("_Answer")
+
+
+class Reader:
+    """Reads the journal in `folder`, which may not exist yet.  Owns one descriptor until close(); it may be used again after that.
+
+    Raises JournalError for files that are not the journal's own, OSError as the system gives it.  Not for use by two threads.
+    """
+
+    __slots__ = ("_base", "_dry", "_fd", "_marks", "_marks_seen", "_path", "_system", "_tail")
+
+    def __init__(self, folder: str, *, system: System) -> None:
+        self._path = folder
+        self._system = system
+        self._fd = -1
+        self._base = 0
+        self._dry = -1
+        self._tail = -1
+        self._marks: Sequence[Fragment] = ()
+        self._marks_seen: tuple[int, int, int] | None = None
+
+    # The hot path --------------------------------------------------------------------------------------------------------------------------------
+
+    def read(self, offset: int, limit: int) -> bytes:
+        """At most `limit` bytes from `offset`; fewer at a segment's end (call again); b"" when there is nothing at `offset` now, see skip()."""
+        if self._fd >= 0 and offset >= self._base:
+            data = self._system.pread(self._fd, limit, offset - self._base)
+            if data and b"\0" in data:
+                data = self._without_cut(data, offset)
+            if data:
+                return data
+            if self._goes_on():
+                self._dry = offset
+                return b""
+        return self._read_elsewhere(offset, limit)
+
+    def skip(self, offset: int) -> int:
+        """`offset` itself where there are bytes or will be; the base of the next segment when `offset` lies in a hole or before the oldest byte."""
+        if offset == self._dry:
+            return offset
+        return self._below(lambda folder: self._skipped(folder, offset), offset)
+
+    def end(self) -> int:
+        """The next offset that will be written; 0 without a journal."""
+        if self._tail >= 0:
+            try:
+                status = self._system.stat(f"{self._path}/{named(self._tail)}")
+            except FileNotFoundError:
+                status = None
+            if status is not None and not is_sealed(status):
+                return self._tail + status.st_size
+        return self._below(self._find_end, 0)
+
+    def first(self) -> int:
+        """The oldest offset that is still there; 0 without a journal."""
+        return self._below(lambda folder: next(iter(folder.bases()), 0), 0)
+
+    def close(self) -> None:
+        """Give the descriptor back; the next call opens what it needs."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            self._system.close(fd)
+        self._dry = -1
+
+    # Records, times ------------------------------------------------------------------------------------------------------------------------------
+
+    def fragments(self, offset: int) -> Sequence[Fragment]:
+        """Marked fragments that end after `offset`, in order.  Ask after read(): a mark is made before the first byte behind it.
+
+        One stat when nothing changed since the last call.
+        """
+        self._refresh_marks()
+        marks = self._marks
+        if not marks or marks[-1].end <= offset:
+            return ()
+        return marks[bisect_right(marks, offset, key=lambda mark: mark.end) :]
+
+    def record_start(self, offset: int, floor: int = 0) -> int:
+        """Where the record begins that holds byte `offset`: after a newline, a fragment or a hole, or at the oldest byte; never below `floor`."""
+        self._refresh_marks()
+        marks = self._marks
+        before = bisect_right(marks, offset, key=lambda mark: mark.end)
+        low = max(floor, marks[before - 1].end) if before else floor
+        return self._below(lambda folder: scan.record_border(folder, offset, low), floor)
+
+    def at_time(self, wall_ns: int) -> int:
+        """An offset behind which all that was written after that time follows: the last index entry not later; the oldest byte without one.
+
+        Where the wall clock was set back, the earlier of two candidates is taken.
+        """
+        return self._below(lambda folder: self._at_time(folder, wall_ns), 0)
+
+    def tail_offset(self, lines: int) -> int:
+        """Where the last `lines` lines begin; a last line without newline counts as one.  The oldest offset when there are fewer."""
+        if lines <= 0:
+            return self.end()
+        return self._below(lambda folder: scan.last_lines(folder, self._find_end(folder), lines), 0)
+
+    # Finding -------------------------------------------------------------------------------------------------------------------------------------
+
+    def _without_cut(self, data: bytes, offset: int) -> bytes:
+        """Drop what a cut took from under a read; see the module's docstring."""
+        return data[: max(0, self._base + self._system.fstat(self._fd).st_size - offset)]
+
+    def _goes_on(self) -> bool:
+        """Whether the open segment is still the active one."""
+        status = self._system.fstat(self._fd)
+        return not is_sealed(status) and status.st_nlink > 0
+
+    def _read_elsewhere(self, offset: int, limit: int) -> bytes:
+        """Find the segment that holds `offset`.  The one that is there last is believed only once it was seen not to be sealed, or a second listing
+        shows no successor."""
+
+        def look(folder: Folder) -> bytes:
+            bases = folder.bases()
+            at = bisect_right(bases, offset) - 1
+            if at < 0:
+                return b""
+            self._open(folder, bases[at])
+            data = self._system.pread(self._fd, limit, offset - self._base)
+            if b"\0" in data:
+                data = self._without_cut(data, offset)
+            if not data and at == len(bases) - 1:
+                if not self._goes_on():
+                    self._demand_same(folder, bases)
+                self._dry = offset
+            return data
+
+        return self._below(look, b"")
+
+    def _open(self, folder: Folder, base: int) -> None:
+        try:
+            fd, _ = folder.open(named(base), os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise scan.Moved from error
+        self.close()
+        self._fd, self._base = fd, base
+
+    def _demand_same(self, folder: Folder, bases: list[int]) -> None:
+        if folder.bases() != bases:
+            raise scan.Moved
+
+    def _find_end(self, folder: Folder) -> int:
+        bases = folder.bases()
+        if not bases:
+            return 0
+        status = folder.stat(named(bases[-1]))
+        if status is None:
+            raise scan.Moved
+        if is_sealed(status):
+            self._demand_same(folder, bases)
+        self._tail = bases[-1]
+        return bases[-1] + status.st_size
+
+    def _skipped(self, folder: Folder, offset: int) -> int:
+        bases = folder.bases()
+        at = bisect_right(bases, offset)
+        if at == len(bases):
+            return offset
+        if at == 0:
+            return bases[0]
+        status = folder.stat(named(bases[at - 1]))
+        if status is None:
+            raise scan.Moved
+        return offset if offset < bases[at - 1] + status.st_size else bases[at]
+
+    def _at_time(self, folder: Folder, wall_ns: int) -> int:
+        bases = folder.bases()
+        found = bases[0] if bases else 0
+        for base in bases:
+            with contextlib.closing(index.entries(folder, base)) as entries:
+                for entry in entries:
+                    if entry.wall_ns > wall_ns:
+                        return found
+                    found = entry.offset
+        return found
+
+    def _refresh_marks(self) -> None:
+        try:
+            status = self._system.stat(f"{self._path}/{fragments.FILE}")
+        except FileNotFoundError:
+            self._marks, self._marks_seen = (), None
+            return
+        seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if seen != self._marks_seen:
+            found: Sequence[Fragment] = self._below(fragments.load, [])
+            self._marks = sorted(found, key=lambda mark: mark.end)
+            self._marks_seen = seen
+
+    def _below(self, look: Callable[[Folder], _Answer], nothing: _Answer) -> _Answer:
+        """What `look` finds in the folder, again while rotations disturb it; `nothing` when there is no folder."""
+        try:
+            folder = Folder(self._system, self._path)
+        except FileNotFoundError:
+            return nothing
+        with contextlib.closing(folder):
+            return scan.settled(lambda: look(folder))

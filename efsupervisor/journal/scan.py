@@ -1,0 +1,107 @@
+"""Reading a journal backwards, in small pieces, across segments.
+
+For everything that asks "where does this record begin".  Nothing here is on the hot path.  Scans run beside a live writer: when a rotation cuts a
+segment between our listing and our reading, Moved is raised and the caller lists again.  Bytes are never invented: a hole is a border, and zeros
+are believed only when the file was not cut (see reader).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple, TypeVar
+
+from efsupervisor.journal.folder import PIECE, Folder, is_sealed, named
+from efsupervisor.system import System
+
+_Found = TypeVar("_Found")
+
+
+class Moved(Exception):
+    """The folder changed under the scan; list it again."""
+
+
+class Piece(NamedTuple):
+    """`data` stands at offsets [start, end)."""
+
+    start: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        """Offset after the last byte."""
+        return self.start + len(self.data)
+
+
+def settled(look: Callable[[], _Found]) -> _Found:
+    """The answer of `look`, asked again while a rotation disturbs it; a rotation takes a segment's worth of bytes, so this ends."""
+    while True:
+        try:
+            return look()
+        except Moved:
+            continue
+
+
+def backwards(folder: Folder, upto: int, floor: int) -> Generator[Piece, None, None]:
+    """Pieces that end at `upto` and go down to `floor`, the last first.  A hole shows as a piece that does not end where the one before began.
+
+    Stops without a word where retention has removed what is older.  Raises Moved.  Close it: it holds a descriptor.
+    """
+    bases = folder.bases()
+    limit = upto
+    for base in reversed(bases):
+        if base < upto:
+            try:
+                fd, status = folder.open(named(base), os.O_RDONLY)
+            except FileNotFoundError:
+                return
+            try:
+                if base == bases[-1] and is_sealed(status) and folder.bases()[-1:] != [base]:
+                    raise Moved
+                yield from _within(folder.system, fd, base, min(limit, base + status.st_size), floor)
+            finally:
+                folder.system.close(fd)
+        if base <= floor:
+            return
+        limit = min(limit, base)
+
+
+def _within(system: System, fd: int, base: int, end: int, floor: int) -> Iterator[Piece]:
+    low = max(base, floor)
+    while end > low:
+        start = max(low, end - PIECE)
+        data = system.pread(fd, end - start, start - base)
+        if len(data) < end - start or (b"\0" in data and system.fstat(fd).st_size < end - base):
+            raise Moved
+        yield Piece(start, data)
+        end = start
+
+
+def record_border(folder: Folder, upto: int, floor: int) -> int:
+    """Where the record begins that is open at `upto`: after a newline below `upto`, at a hole or at the oldest byte, never below `floor`."""
+    low = upto
+    with contextlib.closing(backwards(folder, upto, floor)) as pieces:
+        for piece in pieces:
+            if piece.end != low:
+                return low
+            at = piece.data.rfind(b"\n")
+            if at >= 0:
+                return piece.start + at + 1
+            low = piece.start
+    return low
+
+
+def last_lines(folder: Folder, upto: int, lines: int) -> int:
+    """Where the last `lines` lines before `upto` begin; a last line without newline counts as one.  The oldest offset when there are fewer."""
+    low, wanted = upto, lines
+    with contextlib.closing(backwards(folder, upto, 0)) as pieces:
+        for piece in pieces:
+            stop = len(piece.data) - (piece.end == upto and piece.data.endswith(b"\n"))
+            while (at := piece.data.rfind(b"\n", 0, stop)) >= 0:
+                wanted -= 1
+                if wanted == 0:
+                    return piece.start + at + 1
+                stop = at
+            low = piece.start
+    return low

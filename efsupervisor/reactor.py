@@ -1,0 +1,172 @@
+"""The one loop: descriptors, timers, signals, and work put off to the end of a turn.
+
+Every process of ours that waits, waits here and nowhere else.  A turn is: work out the time-out, wait, run the callbacks of what is ready, run the
+timers that are due, run what was deferred.  Callbacks never block, sleep or join.
+
+Loop gaps.  When the process itself was stopped (SIGSTOP, a suspended machine) or starved for more than GAP_S, every pending deadline is moved by the
+gap before any timer runs: nobody is judged late for time in which we did not look.
+
+Signals arrive as bytes on a pipe (signal.set_wakeup_fd), so that a handler runs as a callback of the loop and never inside one.
+
+Ownership: the reactor owns its epoll descriptor and its signal pipe; watched descriptors stay their owner's, who forgets them before closing them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import select
+import signal
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+GAP_S = 2.0
+
+READ = select.EPOLLIN
+WRITE = select.EPOLLOUT
+EDGE = select.EPOLLET
+HANGUP = select.EPOLLHUP
+
+
+class Clock(Protocol):
+    """What the loop needs of the machine."""
+
+    def monotonic(self) -> float: ...
+
+
+class Timer:
+    """A deadline on the monotonic clock; `cancel` makes it never run."""
+
+    __slots__ = ("callback", "deadline")
+
+    def __init__(self, deadline: float, callback: Callable[[], None]) -> None:
+        self.deadline = deadline
+        self.callback: Callable[[], None] | None = callback
+
+    def __lt__(self, other: Timer) -> bool:
+        return self.deadline < other.deadline
+
+    def cancel(self) -> None:
+        """Never run; harmless when it ran already."""
+        self.callback = None
+
+
+class Reactor:
+    """One loop of one process.  `now` is the monotonic time at which the present turn began."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._epoll = select.epoll(flags=select.EPOLL_CLOEXEC)
+        self._callbacks: dict[int, Callable[[int], None]] = {}
+        self._timers: list[Timer] = []
+        self._deferred: list[Callable[[], None]] = []
+        self._signal_pipe: tuple[int, int] | None = None
+        self._stopped = False
+        self.now = clock.monotonic()
+
+    # What callers register ----------------------------------------------------------------------------------------------------------------------
+
+    def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
+        """Call `callback(events)` when the descriptor is ready; a descriptor has one callback."""
+        if fd in self._callbacks:
+            self._epoll.modify(fd, events)
+        else:
+            self._epoll.register(fd, events)
+        self._callbacks[fd] = callback
+
+    def forget(self, fd: int) -> None:
+        """Stop watching; harmless when it is not watched.  Call it before closing the descriptor."""
+        if self._callbacks.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def watches(self, fd: int) -> bool:
+        """Whether the descriptor is watched now."""
+        return fd in self._callbacks
+
+    def after(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        """Run `callback` once, `delay_s` seconds after the beginning of this turn or later."""
+        timer = Timer(self.now + delay_s, callback)
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def defer(self, callback: Callable[[], None]) -> None:
+        """Run `callback` at the end of this turn; when called from deferred work, at the end of the next one, which then does not wait."""
+        self._deferred.append(callback)
+
+    def on_signals(self, numbers: Iterable[int], callback: Callable[[int], None]) -> None:
+        """Deliver these signals as calls of `callback(number)` from the loop; several equal ones may arrive as one."""
+        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._signal_pipe = (reader, writer)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, _noticed)
+
+        def arrived(_events: int) -> None:
+            for number in sorted(set(os.read(reader, 4096))):
+                callback(number)
+
+        self.watch(reader, READ, arrived)
+
+    # The loop -------------------------------------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Turn until `stop` is called."""
+        self._stopped = False
+        while not self._stopped:
+            self.turn()
+
+    def stop(self) -> None:
+        """End `run` after this turn."""
+        self._stopped = True
+
+    def turn(self, longest_s: float | None = None) -> None:
+        """One turn; waits at most `longest_s` seconds (None: until something happens)."""
+        wait_s = self._wait_s(longest_s)
+        before = self._clock.monotonic()
+        self._shift(before - self.now)
+        ready = self._epoll.poll(None if wait_s is None else wait_s)
+        self.now = self._clock.monotonic()
+        if wait_s is not None:
+            self._shift(self.now - before - wait_s)
+        for fd, events in ready:
+            callback = self._callbacks.get(fd)
+            if callback is not None:
+                callback(events)
+        self._run_timers()
+        deferred, self._deferred = self._deferred, []
+        for work in deferred:
+            work()
+
+    def _wait_s(self, longest_s: float | None) -> float | None:
+        while self._timers and self._timers[0].callback is None:
+            heapq.heappop(self._timers)
+        if self._deferred:
+            return 0.0
+        if not self._timers:
+            return longest_s
+        until = max(0.0, self._timers[0].deadline - self._clock.monotonic())
+        return until if longest_s is None else min(until, longest_s)
+
+    def _run_timers(self) -> None:
+        while self._timers and self._timers[0].deadline <= self.now:
+            callback = heapq.heappop(self._timers).callback
+            if callback is not None:
+                callback()
+
+    def _shift(self, gap_s: float) -> None:
+        if gap_s > GAP_S:
+            for timer in self._timers:
+                timer.deadline += gap_s
+
+    def close(self) -> None:
+        """Close what the reactor owns; watched descriptors stay open."""
+        self._epoll.close()
+        if self._signal_pipe is not None:
+            signal.set_wakeup_fd(-1)
+            for fd in self._signal_pipe:
+                os.close(fd)
+            self._signal_pipe = None
+
+
+def _noticed(_number: int, _frame: object) -> None:
+    """The handler itself does nothing: the wake-up pipe carries the number."""

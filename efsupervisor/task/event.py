@@ -1,0 +1,520 @@
+"""EventStdIn: at most `window` unacknowledged events at the program, acknowledged in order on stderr.
+
+The watcher serves stdin and stderr together.  stderr is spliced into a spool (a byte is either still in the FIFO or already in the file) and parsed from
+the offset that the delivery record holds: a blank line, or the oldest event repeated, acknowledges the oldest event; every other line is a message of the
+program and goes to the stderr journal.  Parsing is a function of the record alone, so a successor that parses again comes to the same result; messages that
+its predecessor had already appended are recognised by the journal's end.
+
+Before an event goes into an empty window, stderr is drained: a blank line that is older than the event can never acknowledge it.
+
+After a death only the oldest unacknowledged event is charged; when it was charged `max_deliveries` times it goes to the dead-letter journal, with its edge
+and offset, so that a second move is recognised.  What was outstanding is given again at window 1.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections import deque
+
+import msgspec
+
+from efsupervisor.journal import Reader, Writer
+from efsupervisor.reactor import READ, Timer
+from efsupervisor.states import Mode
+from efsupervisor.system import PIPE_BUF
+from efsupervisor.task.delivery import MAX_RUNS, Run
+from efsupervisor.task.seat import Seat
+from efsupervisor.task.share import ShareSource
+from efsupervisor.task.source import Batch, Oversize, Source
+from efsupervisor.task.stdin import FlowStdIn
+
+SPOOL_SEGMENT = 1 << 20
+PARSE_BYTES = 64 << 10
+LAST_LINES = 50
+ALERT_GAP_S = 0.5
+HINT_BYTES = 256 << 10
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the dead-letter journal.  (edge, offset) is its identity; event: base64 of at most max_event bytes."""
+
+    version: int = 1
+    edge: str
+    producer: str
+    offset: int
+    length: int
+    deliveries: int
+    reason: str
+    wall: float
+    event: str
+
+
+class EventStdIn(FlowStdIn):
+    """The watcher of `protocol: event`."""
+
+    serves_stderr = True
+
+    def __init__(self, seat: Seat) -> None:
+        super().__init__(seat)
+        system, paths = seat.system, seat.paths
+        self._err_fd = system.open(paths.fifo("err"), os.O_RDONLY | os.O_NONBLOCK)
+        self._spool = Writer(paths.spool, system=system, segment_bytes=SPOOL_SEGMENT, max_event=SPOOL_SEGMENT, boot_id=seat.boot, floor=self.state.spool_parsed)
+        self._spooled = Reader(paths.spool, system=system)
+        output = seat.spec.output
+        self._err = Writer(paths.err_journal, system=system, segment_bytes=output.segment_bytes, max_event=1 << 20, boot_id=seat.boot, floor=self.state.err_end)
+        self._lines: deque[bytes] = deque(maxlen=LAST_LINES)
+        self._unsaid = 0
+        self._alert_timer: Timer | None = None
+        self._outstanding = 0
+        self._unsent_events = 0
+        self._dirty = False
+        self._poison = ""
+        self._hinted = 0
+        if self.state.spool_parsed < self._spool.first:
+            self.state.spool_parsed = self._spool.first
+
+    # Beginning and taking over -------------------------------------------------------------------------------------------------------------------------
+
+    def open(self, incarnation: int) -> int:
+        """As FlowStdIn.open; what stderr holds of earlier lives was parsed at their close."""
+        self._outstanding = self._unsent_events = 0
+        return super().open(incarnation)
+
+    def began(self) -> None:
+        """Listen to stderr, then send."""
+        self.seat.reactor.watch(self._err_fd, READ, self._stderr_ready)
+        super().began()
+
+    def _resume(self) -> None:
+        """Events that are listed but not wholly written are pending; then stderr is parsed on."""
+        state = self.state
+        for run in state.runs:
+            source = self._source(run.edge)
+            if source is not None:
+                source.remember(run)
+        self._outstanding = state.outstanding
+        self._pending = self._wire_from(state.put)
+        self._count_unsent()
+        self.seat.reactor.watch(self._err_fd, READ, self._stderr_ready)
+        self.pump()
+
+    def _wire_from(self, put: int) -> bytes:
+        """The bytes of the outstanding runs from position `put` on."""
+        position, parts = self.state.base, []
+        for run in self.state.runs:
+            if position + run.wire > put:
+                source = self._source(run.edge)
+                assert source is not None, "an outstanding run belongs to an edge that is served"
+                data = source.content(run.offset, run.length) + b"\n" * (run.wire - run.length)
+                parts.append(data[max(0, put - position) :])
+            position += run.wire
+        return b"".join(parts)
+
+    def _count_unsent(self) -> None:
+        """How many of the outstanding events are not wholly in the pipe."""
+        left, count = len(self._pending), 0
+        for run in reversed(self.state.runs):
+            for size in reversed(run.lengths):
+                if left <= 0:
+                    break
+                left -= size
+                count += 1
+        self._unsent_events = count
+
+    def _source(self, index: int) -> Source | None:
+        return next((source for source in self.sources if source.index == index), None)
+
+    # stderr ------------------------------------------------------------------------------------------------------------------------------------------------
+
+    def _stderr_ready(self, _events: int) -> None:
+        self.pump()
+
+    def _collect(self) -> bool:
+        """Everything that is in the stderr FIFO goes into the spool; True at end-of-file."""
+        try:
+            while self._spool.splice_from(self._err_fd):
+                pass
+        except BlockingIOError:
+            return False
+        self.seat.reactor.forget(self._err_fd)
+        return True
+
+    def _parse(self) -> None:
+        """Sort whole lines of the spool into acknowledgements and messages."""
+        state = self.state
+        while state.spool_parsed < self._spool.end:
+            data = self._spooled.read(state.spool_parsed, PARSE_BYTES)
+            size = data.rfind(b"\n") + 1
+            if not size:
+                size = len(data) if len(data) >= PARSE_BYTES else 0
+                if not size:
+                    return
+            self._dirty = True
+            if self._blank_lines(data, size):
+                state.spool_parsed += size
+            else:
+                self._sort(data[:size])
+        if self._spool.end - self._spool.first > SPOOL_SEGMENT:
+            self._spool.retain(keep_bytes=0, keep_age_s=0.0, needed=state.spool_parsed, wall_ns=0, hard_bytes=0)
+
+    def _blank_lines(self, data: bytes, size: int) -> bool:
+        """The usual case, nothing but acknowledgements: done at once."""
+        sent = self._outstanding - self._unsent_events
+        if size > sent or self._ack == "echo" or data.count(b"\n", 0, size) != size:
+            return False
+        self._acknowledge(size)
+        return True
+
+    @property
+    def _ack(self) -> str:
+        spec = self.seat.spec.input
+        return spec.ack if spec else "either"
+
+    def _sort(self, data: bytes) -> None:
+        """Line by line.  `spool_parsed` moves with each step that cannot fail any more: when the stderr journal takes nothing (a full disk), what was
+        acknowledged before that line counts once, and the line is met again."""
+        messages: list[bytes] = []
+        for line in _lines(data):
+            content = line[:-1] if line.endswith(b"\n") else line
+            if not self._is_acknowledgement(content):
+                messages.append(line)
+                continue
+            self._keep_messages(messages)
+            self._acknowledge(1)
+            self.state.spool_parsed += len(line)
+        self._keep_messages(messages)
+
+    def _keep_messages(self, messages: list[bytes]) -> None:
+        if messages:
+            data = b"".join(messages)
+            self._keep(data)
+            self.state.spool_parsed += len(data)
+            self._hear(messages)
+            messages.clear()
+
+    def _is_acknowledgement(self, line: bytes) -> bool:
+        if self._outstanding <= self._unsent_events:
+            return False
+        if not line:
+            return self._ack != "echo" or self.state.runs[0].lengths[0] == 1
+        return self._ack != "empty" and self._repeats(line)
+
+    def _repeats(self, line: bytes) -> bool:
+        run = self.state.runs[0]
+        source = self._source(run.edge)
+        return source is not None and run.lengths[0] == len(line) + 1 and source.content(run.offset, len(line)) == line
+
+    def _acknowledge(self, count: int) -> None:
+        """The oldest `count` events are done."""
+        state = self.state
+        state.acknowledged += count
+        state.careful = max(0, state.careful - count)
+        self._outstanding -= count
+        while count:
+            run = state.runs[0]
+            if count >= len(run.lengths):
+                count -= len(run.lengths)
+                state.base += run.wire
+                state.runs.popleft()
+            else:
+                size = sum(run.lengths[:count])
+                del run.lengths[:count]
+                run.offset += size
+                run.length -= size
+                run.wire -= size
+                state.base += size
+                count = 0
+
+    def _keep(self, data: bytes) -> None:
+        """Messages go to the stderr journal, once: what a predecessor appended after the record was saved is there already."""
+        there = self._err.end - self.state.err_end
+        if there < len(data):
+            self._err.append(data[max(0, there) :])
+        self.state.err_end += len(data)
+
+    def _hear(self, messages: list[bytes]) -> None:
+        """A message of an event task is an alert, with the event in progress; bursts are told together."""
+        self._lines.extend(messages)
+        self._unsaid += len(messages)
+        if self._alert_timer is None:
+            self._tell_messages()
+
+    def _tell_messages(self) -> None:
+        self._alert_timer = None
+        if not self._unsaid:
+            return
+        lines = [line.rstrip(b"\n").decode("utf-8", "backslashreplace")[:1024] for line in self._lines]
+        said = self._unsaid
+        self._unsaid = 0
+        self.seat.message(f"{said} message{'s' if said > 1 else ''} on stderr, the last: {lines[-1]}", self._in_progress(), lines)
+        self._alert_timer = self.seat.reactor.after(ALERT_GAP_S, self._tell_messages)
+
+    def _in_progress(self) -> bytes:
+        if not self.state.runs:
+            return b""
+        run = self.state.runs[0]
+        source = self._source(run.edge)
+        return b"" if source is None else source.content(run.offset, min(4096, run.lengths[0] if run.lengths else 0))
+
+    # stdin --------------------------------------------------------------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Take acknowledgements, then send; one record for both where possible."""
+        try:
+            self._pump()
+        except OSError as error:
+            self.seat.ill("stderr", f"acknowledgements cannot be kept ({error.strerror}): the input waits, nothing is lost; tried again twice a second")
+            self.seat.reactor.forget(self._err_fd)
+            self.seat.reactor.after(0.5, self._again)
+            return
+        self.seat.well("stderr")
+
+    def _again(self) -> None:
+        if self._fd >= 0 or self._peek >= 0:
+            self.seat.reactor.watch(self._err_fd, READ, self._stderr_ready)
+        self.pump()
+
+    def _pump(self) -> None:
+        self._collect()
+        self._parse()
+        sequence = self.state.sequence
+        if self._fd >= 0 and not self.state.end_given and not self.seat.reactor.watches(self._fd):
+            self._overflow()
+            self._send()
+        if self._dirty:
+            self._settle_cursors()
+            if self.state.sequence == sequence:
+                self._save()
+            self._dirty = False
+            self.seat.dirty()
+        if not self._outstanding or self._far():
+            self._hint()
+            self._maybe_end()
+
+    def _far(self) -> bool:
+        cursor = sum(source.state.cursor for source in self.sources)
+        if cursor - self._hinted < HINT_BYTES:
+            return False
+        self._hinted = cursor
+        return True
+
+    def _send(self) -> None:
+        assert self._register is not None
+        for _ in range(256):
+            if not self._pending and not self._load():
+                return
+            piece = self._pending[:PIPE_BUF]
+            if not self._register.put(piece, self.state):
+                self._wait_for_room()
+                return
+            self._pending = self._pending[len(piece) :]
+            if self._pending:
+                self._count_unsent()
+            else:
+                self._unsent_events = 0
+            self._dirty = True
+        self.seat.reactor.defer(self.pump)
+
+    def _load(self) -> bool:
+        """The next events go into the runs; False when there are none or no room."""
+        spec = self.seat.spec.input
+        window = spec.window if spec else 1
+        room = (1 if self.state.careful else window) - self._outstanding
+        if room <= 0 or len(self.state.runs) >= MAX_RUNS:
+            return False
+        if not self._outstanding:
+            before = self.state.spool_parsed
+            self._collect()
+            self._parse()
+            if self.state.spool_parsed != before:
+                self._dirty = True
+        return self._take(room)
+
+    def _take(self, room: int) -> bool:
+        count = len(self.sources)
+        for step in range(count):
+            source = self.sources[(self._turn + step) % count]
+            found = source.take(room, PIPE_BUF)
+            if isinstance(found, Oversize):
+                if self._outstanding:
+                    return False
+                self._pass_oversize(source, found)
+                return self._take(room)
+            if found is not None:
+                self._turn = (self._turn + step + 1) % count
+                self._accept(found)
+                return True
+            if isinstance(source, ShareSource) and source.contended:
+                self._soon()
+            if source.hungry:
+                self.seat.reactor.defer(self.pump)
+        self._settle_cursors()
+        return False
+
+    def _accept(self, batch: Batch) -> None:
+        run = batch.run
+        last = self.state.runs[-1] if self.state.runs else None
+        if last is not None and last.edge == run.edge and not last.flags and not run.flags and last.offset + last.length == run.offset:
+            last.length += run.length
+            last.wire += run.wire
+            last.lengths += run.lengths
+        else:
+            self.state.runs.append(run)
+        self._outstanding += len(run.lengths)
+        self._unsent_events = len(run.lengths)
+        self._pending = batch.data
+
+    # Dead letters ------------------------------------------------------------------------------------------------------------------------------------------
+
+    def _pass_oversize(self, source: Source, found: Oversize) -> None:
+        self._bury(source, found.offset, found.length, 0, f"{found.length} bytes, over max_event")
+        if isinstance(source, ShareSource):
+            source.pass_oversize()
+        else:
+            source.rewind(found.offset + found.length)
+        self._settle_cursors()
+        self._save()
+
+    def _bury(self, source: Source, offset: int, length: int, deliveries: int, reason: str) -> None:
+        """Append to the dead-letter journal unless it is there already."""
+        seat = self.seat
+        spec = seat.spec.input
+        event = source.content(offset, min(length, spec.max_event if spec else 1 << 20))
+        letter = DeadLetter(
+            edge=source.edge.id, producer=source.edge.producer, offset=offset, length=length, deliveries=deliveries, reason=reason,
+            wall=seat.system.wall_ns() / 1e9, event=base64.b64encode(event).decode(),
+        )  # fmt: skip
+        keep = not spec or spec.on_poison == "dead-letter" or not deliveries
+        if keep and not self._buried(letter):
+            writer = Writer(seat.paths.dead_journal, system=seat.system, segment_bytes=64 << 20, max_event=16 << 20, boot_id=seat.boot)
+            try:
+                writer.append(msgspec.json.encode(letter) + b"\n")
+            finally:
+                writer.close()
+            seat.system.fault("dead:appended")
+        self.state.dead_letters += 1
+        seat.alert("dead-letter", f"an event of {letter.producer} (offset {offset}) became a dead letter: {reason}", event, [])
+
+    def _buried(self, letter: DeadLetter) -> bool:
+        reader = Reader(self.seat.paths.dead_journal, system=self.seat.system)
+        try:
+            start = reader.tail_offset(1)
+            parts = []
+            while part := reader.read(start, 1 << 20):
+                parts.append(part)
+                start += len(part)
+        finally:
+            reader.close()
+        last = b"".join(parts)
+        if not last.strip():
+            return False
+        known = msgspec.json.decode(last, type=DeadLetter)
+        return (known.edge, known.offset) == (letter.edge, letter.offset)
+
+    def _charge(self) -> None:
+        """The program died by itself with events at it: the oldest is suspected."""
+        state, spec = self.state, self.seat.spec.input
+        if not state.runs or state.put <= state.base or spec is None:
+            return
+        run = state.runs[0]
+        source = self._source(run.edge)
+        if source is None:
+            return
+        front = (source.edge.id, run.offset)
+        state.charges = state.charges + 1 if state.charged == front else 1
+        state.charged = front
+        if not spec.max_deliveries or state.charges < spec.max_deliveries:
+            return
+        if spec.on_poison == "stop":
+            self._poison = f"the event of {source.edge.producer} at offset {run.offset} was delivered {state.charges} times and the program died each time"
+            state.charges = 0
+            return
+        size = run.lengths[0]
+        self._bury(source, run.offset, size, state.charges, f"the program died {state.charges} times while this was its oldest event")
+        self._unsent_events = min(self._unsent_events, self._outstanding - 1)
+        self._acknowledge(1)
+        state.charges, state.charged = 0, ("", 0)
+
+    @property
+    def poisoned(self) -> str:
+        """See StdIn.poisoned."""
+        return self._poison
+
+    # The end -----------------------------------------------------------------------------------------------------------------------------------------------
+
+    def _everything_acknowledged(self) -> bool:
+        return not self._outstanding
+
+    def drain(self) -> bool:
+        """After the death: the rest of stderr; True when no descendant holds it."""
+        try:
+            ended = self._collect()
+        except OSError as error:
+            self.seat.ill("stderr", f"stderr cannot be kept ({error.strerror}); tried again twice a second")
+            return False
+        self._parse()
+        return ended
+
+    def close(self, incarnation: int, own_death: bool) -> bool:
+        """Everything acknowledged is settled; the rest is given again."""
+        state = self.state
+        self.seat.reactor.forget(self._err_fd)
+        if state.incarnation > incarnation:
+            return True
+        self._poison = ""
+        self._collect()
+        self._parse()
+        self._torn_line()
+        if own_death and self._peek >= 0 and state.incarnation == incarnation:
+            self._charge()
+        if not self._return_claims(incarnation):
+            return False
+        self._settle_cursors()
+        state.careful = sum(len(run.lengths) for run in state.runs if self._is_broad(run))
+        self._outstanding = self._unsent_events = 0
+        self._next_life(incarnation)
+        self._dirty = False
+        return True
+
+    def _is_broad(self, run: Run) -> bool:
+        source = self._source(run.edge)
+        return source is not None and source.edge.mode is Mode.BROAD
+
+    def _torn_line(self) -> None:
+        """What a dead program left without a newline on stderr is a message."""
+        state = self.state
+        rest = self._spooled.read(state.spool_parsed, PARSE_BYTES)
+        if rest:
+            self._keep(rest + b"\n")
+            self._hear([rest + b"\n"])
+            state.spool_parsed += len(rest)
+
+    def err_end(self) -> int:
+        """End of the stderr journal."""
+        return self._err.end
+
+    def err_journal(self) -> Writer:
+        """The stderr journal, for retention."""
+        return self._err
+
+    def shut(self) -> None:
+        """Close everything."""
+        self.seat.reactor.forget(self._err_fd)
+        if self._alert_timer is not None:
+            self._alert_timer.cancel()
+            self._tell_messages()
+            if self._alert_timer is not None:
+                self._alert_timer.cancel()
+        self.seat.system.close(self._err_fd)
+        self._spool.close()
+        self._spooled.close()
+        self._err.close()
+        super().shut()
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Lines at newlines only: a carriage return belongs to its line."""
+    parts = data.split(b"\n")
+    last = parts.pop()
+    return [part + b"\n" for part in parts] + ([last] if last else [])

@@ -1,0 +1,93 @@
+"""Judging a death: start again now, later, never?  Pure; the worker passes what it knows and acts on the verdict.
+
+A *failed start* is an end before `startsecs` (jobs have no startsecs: an end is an end).  Failed starts in a row double the delay and lead to FATAL after
+`startretries`.  A life that lasted is started again at once, but more than `restart_burst` starts within `restart_period_s` wait like failures do, so that
+a program that dies each second cannot spin.  A shortage of the machine is never counted.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from typing import NamedTuple
+
+from efsupervisor.conf.schema import TaskSpec
+from efsupervisor.states import Goal, Kind
+from efsupervisor.task.lifecycle import Event
+
+
+class Verdict(NamedTuple):
+    """The event for the life-cycle, the delay before the next start (LATER), the failed starts in a row so far, and why, for a person."""
+
+    event: Event
+    delay_s: float
+    failures: int
+    reason: str
+    finished: bool = False
+
+
+class Death(NamedTuple):
+    """What is known of one life's end.  status: wait status, None when unknown.  done_with: we ended a job because its consumers had finished."""
+
+    status: int | None
+    lived_s: float
+    goal: Goal
+    done_with: bool = False
+
+
+def after_death(spec: TaskSpec, death: Death, failures: int, recent_starts: int, jitter: float | None = None) -> Verdict:
+    """What to do after a life.  recent_starts: starts within the last restart_period_s.  jitter: -1 to 1, drawn when None."""
+    words = describe(death.status)
+    if death.goal is Goal.TRM:
+        return Verdict(Event.ENOUGH, 0.0, 0, f"stopped; {words}")
+    if death.done_with:
+        return Verdict(Event.ENOUGH, 0.0, 0, "ended because all its consumers have finished", finished=True)
+    expected = death.status is not None and os.WIFEXITED(death.status) and os.WEXITSTATUS(death.status) in spec.exitcodes
+    if spec.kind is Kind.SERVICE and death.lived_s < spec.startsecs:
+        return _failed(spec, failures + 1, f"{words} after {death.lived_s:.2f} s, before startsecs ({spec.startsecs:g} s) were over", jitter)
+    if spec.restarts == "false" or (spec.restarts == "unexpected" and expected):
+        return Verdict(Event.ENOUGH, 0.0, 0, words, finished=spec.kind is Kind.JOB and death.status is not None)
+    if spec.kind is Kind.JOB:
+        return Verdict(Event.ENOUGH, 0.0, 0, words, finished=True) if expected else _failed(spec, failures + 1, words, jitter)
+    over = recent_starts - spec.restart_burst
+    if over >= 0:
+        return Verdict(Event.LATER, _delay_s(spec, over + 1, jitter), 0, f"{words}; {recent_starts} starts within {spec.restart_period_s:g} s")
+    return Verdict(Event.AGAIN, 0.0, 0, words)
+
+
+def after_refusal(spec: TaskSpec, sentence: str, failures: int, goal: Goal, jitter: float | None = None) -> Verdict:
+    """What to do when the program could not be executed."""
+    if goal is Goal.TRM:
+        return Verdict(Event.ENOUGH, 0.0, 0, "stopped")
+    return _failed(spec, failures + 1, sentence, jitter)
+
+
+def shortage_delay_s(times: int) -> float:
+    """Delay before the next try when the machine was short of something for the `times`-th time in a row (1 is the first)."""
+    return float(min(5.0, 0.1 * 2 ** min(times - 1, 10)))
+
+
+def describe(status: int | None) -> str:
+    """A wait status in words."""
+    if status is None:
+        return "exit status unknown"
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        return f"killed by {name}" + (" (core dumped)" if os.WCOREDUMP(status) else "")
+    return f"exit status {os.WEXITSTATUS(status)}"
+
+
+def _failed(spec: TaskSpec, failures: int, reason: str, jitter: float | None) -> Verdict:
+    if failures > spec.startretries:
+        return Verdict(Event.HOPELESS, 0.0, failures, f"{reason}; gave up after {failures} failed starts in a row (startretries: {spec.startretries})")
+    return Verdict(Event.LATER, _delay_s(spec, failures, jitter), failures, reason)
+
+
+def _delay_s(spec: TaskSpec, times: int, jitter: float | None) -> float:
+    drawn = random.uniform(-1, 1) if jitter is None else jitter
+    return float(min(spec.backoff_max_s, spec.backoff_s * 2 ** min(times - 1, 40)) * (1 + drawn / 10))

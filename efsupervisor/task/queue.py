@@ -1,0 +1,107 @@
+"""A task's own input queue: events put by hand or by a schedule.  A journal like any other, and a list of the ids that were put.
+
+An id is noted with the place where its event will lie before the event is appended; a retry with a known id appends only what is not there yet.  So a put
+that was killed at any instant and is tried again is in the queue once.
+
+ids file: records of 48 bytes, little endian: 16 bytes of the id's hash, u64 offset, u64 length, u32 version, 8 bytes zero, u32 crc32.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import struct
+import zlib
+
+from efsupervisor.errors import Code, EfError
+from efsupervisor.journal import Reader, Writer
+from efsupervisor.system import Real, boot_id
+from efsupervisor.task.paths import TaskPaths
+
+_RECORD = struct.Struct("<16sQQI8x")
+_SIZE = _RECORD.size + 4
+_LOOK_BACK = 10_000
+MAX_EVENT = 1 << 20
+
+
+def put(paths: TaskPaths, put_id: str, data: bytes, system: Real, *, lock: bool = True) -> int:
+    """Append one event, which is given a newline when it has none at its end, and return its offset; the same id again returns the same offset.
+
+    lock: take the task's lock for it (the caller is not its worker).  EfError for an event that holds a newline in its middle, is too large or meets a task
+    whose lock is taken; OSError when the disk is full: nothing was appended.
+    """
+    event = data if data.endswith(b"\n") else data + b"\n"
+    if b"\n" in event[:-1]:
+        raise EfError("an event is one line; this one holds a newline: put the lines one by one", Code.BAD_REQUEST)
+    if len(event) > MAX_EVENT:
+        raise EfError(f"an event of {len(event)} bytes is over the limit of {MAX_EVENT}", Code.TOO_LARGE)
+    if not lock:
+        return _put(paths, put_id, event, system)
+    fd = system.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+    try:
+        try:
+            system.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EfError("the task's worker is just starting: try again", Code.BAD_STATE) from None
+        return _put(paths, put_id, event, system)
+    finally:
+        system.close(fd)
+
+
+def _put(paths: TaskPaths, put_id: str, event: bytes, system: Real) -> int:
+    writer = Writer(paths.input_journal, system=system, boot_id=boot_id())
+    try:
+        ids = system.open(paths.folder + "/put-ids", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+        try:
+            return _put_once(writer, paths.input_journal, ids, put_id, event, system)
+        finally:
+            system.close(ids)
+    finally:
+        writer.close()
+
+
+def _put_once(writer: Writer, folder: str, ids: int, put_id: str, event: bytes, system: Real) -> int:
+    key = hashlib.sha256(put_id.encode()).digest()[:16]
+    torn = writer.last_record_end()
+    if torn < writer.end:
+        writer.mark_fragment(torn, writer.end, deliver=False)  # a put was killed in the middle of its event
+    end = system.fstat(ids).st_size // _SIZE * _SIZE
+    known, last_whole = _look(system, ids, end, key)
+    if known is not None and known + len(event) <= writer.end and _stands(folder, known, event, system):
+        return known
+    body = _RECORD.pack(key, writer.end, len(event), 1)
+    record = body + struct.pack("<I", zlib.crc32(body))
+    if system.pwrite(ids, record, last_whole) != len(record):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    system.fault("put:noted")
+    return writer.append(event)
+
+
+def _stands(folder: str, offset: int, event: bytes, system: Real) -> bool:
+    """The queue holds exactly this event there (a segment's end may cut the read in two)."""
+    reader = Reader(folder, system=system)
+    try:
+        found = b""
+        while len(found) < len(event) and (part := reader.read(offset + len(found), len(event) - len(found))):
+            found += part
+        return found == event
+    finally:
+        reader.close()
+
+
+def _look(system: Real, ids: int, end: int, key: bytes) -> tuple[int | None, int]:
+    """Offset noted for the id, if any, and where the next record goes."""
+    start = max(0, end - _LOOK_BACK * _SIZE)
+    data = system.pread(ids, end - start, start)
+    found, whole = None, start
+    for at in range(0, len(data), _SIZE):
+        body = data[at : at + _RECORD.size]
+        if zlib.crc32(body) != int.from_bytes(data[at + _RECORD.size : at + _SIZE], "little"):
+            break
+        whole = start + at + _SIZE
+        name, offset, _length, _version = _RECORD.unpack(body)
+        if name == key:
+            found = offset
+    return found, whole

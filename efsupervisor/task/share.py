@@ -1,0 +1,150 @@
+"""One edge of a share group: events are claimed before they are taken, so that each goes to one member.
+
+The claims log decides (efsupervisor.journal.claims); its holder is the program's incarnation, so a worker's death returns nothing.  The lock on the log
+is never waited for: `take` returns None with `hungry` set and the worker calls again through a timer.  What this incarnation claimed but has not put
+into its runs yet is `held[taken:]`; that is also how a successor finds what its predecessor had just claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from efsupervisor.journal import Claim, Claims
+from efsupervisor.messages import InEdge
+from efsupervisor.system import Real
+from efsupervisor.task.delivery import TERMINATED, EdgeState, Run
+from efsupervisor.task.source import Batch, Oversize, Source
+
+
+class ShareSource(Source):
+    """A share edge as one of its members sees it.  Its `state.cursor` is the group's floor, for lag and retention."""
+
+    def __init__(self, edge: InEdge, index: int, state: EdgeState, *, max_event: int, system: Real, lost: Callable[[str], None]) -> None:
+        super().__init__(edge, index, state, max_event=max_event, system=system, lost=lost)
+        self._claims = Claims(edge.folder, system=system, member=edge.member)
+        self._system = system
+        self._incarnation = 0
+        self._held: list[Claim] = []
+        self._waiting: list[Claim] = []
+        self.contended = False
+        """The lock was taken by another member at the last try; call again soon."""
+
+    def begin(self, incarnation: int) -> bool:
+        """A life begins or a successor takes over; False when the lock was taken (call again)."""
+        self._incarnation = incarnation
+        with self._claims.locked() as locked:
+            if locked:
+                self._synchronise()
+        self.contended = not locked
+        return locked
+
+    def _synchronise(self) -> None:
+        """Under the lock: what of our claims is not in the runs yet."""
+        held = self._claims.held(self._incarnation)
+        self._waiting = list(held[max(0, self.state.taken - self._claims.held_base(self._incarnation)) :])
+        self.state.cursor = self._claims.floor()
+
+    def take(self, room: int, limit: int) -> Batch | Oversize | None:
+        """As Source.take; claims what it takes.  An Oversize is claimed already and passed with `pass_oversize`."""
+        self.hungry = False
+        if not self._waiting and not self._claim(room, limit):
+            return None
+        claim = self._waiting[0]
+        if claim.length > self._max_event:
+            return Oversize(claim.offset, claim.length)
+        return self._batch(room, limit)
+
+    def _batch(self, room: int, limit: int) -> Batch:
+        """Neighbouring claims as one run."""
+        first = self._waiting[0]
+        taken, size = 1, first.length
+        plain = first.framing == 0
+        for claim in self._waiting[1:room]:
+            if not plain or claim.offset != first.offset + size or size + claim.length > limit or claim.framing or claim.length > self._max_event:
+                break
+            size += claim.length
+            taken += 1
+        data = self.content(first.offset, size)
+        flags = 0 if data.endswith(b"\n") else TERMINATED
+        sizes = [claim.length for claim in self._waiting[:taken]]
+        if flags:
+            data += b"\n"
+            sizes[-1] += 1
+        del self._waiting[:taken]
+        self.state.taken += taken
+        return Batch(data, Run(self.index, first.offset, size, sizes, flags=flags))
+
+    def _claim(self, room: int, limit: int) -> bool:
+        """Claim up to `room` events; True when there are some in `_waiting` now."""
+        with self._claims.locked() as locked:
+            self.contended = not locked
+            if not locked:
+                return False
+            self._synchronise()
+            if not self._waiting:
+                wanted = list(self._claims.free()[:room])
+                if not wanted:
+                    wanted = self._new(room, limit)
+                if wanted:
+                    self._claims.acknowledged(self._incarnation, self.acknowledged())
+                    self._claims.claim(self._incarnation, wanted)
+                    self._synchronise()
+        return bool(self._waiting)
+
+    def _new(self, room: int, limit: int) -> list[Claim]:
+        """Events that nobody claimed yet, found by the ordinary reader."""
+        if self.state.next != self._claims.next:
+            super().rewind(self._claims.next)
+        found = super().take(room, limit)
+        if found is None:
+            return []
+        if isinstance(found, Oversize):
+            super().rewind(found.offset + found.length)
+            return [Claim(found.offset, found.length, 0)]
+        claims, at = [], found.run.offset
+        for size in found.run.lengths:
+            length = min(size, found.run.offset + found.run.length - at)
+            claims.append(Claim(at, length, 0))
+            at += length
+        return claims
+
+    acknowledged: Callable[[], int] = staticmethod(lambda: 0)
+    """Set by the watcher: events of this edge acknowledged in this incarnation."""
+
+    def pass_oversize(self) -> None:
+        """The oversize event that `take` showed is settled."""
+        del self._waiting[:1]
+        self.state.taken += 1
+
+    def give_back(self, incarnation: int, acknowledged: int) -> bool:
+        """The program of this incarnation is dead: return what it did not acknowledge.  False when the lock was taken (call again)."""
+        with self._claims.locked() as locked:
+            if locked:
+                self._claims.give_back(incarnation, acknowledged)
+                self._waiting = []
+                self.state.cursor = self._claims.floor()
+        self.contended = not locked
+        return locked
+
+    def drained(self) -> bool:
+        """Every event of the group is acknowledged."""
+        with self._claims.locked() as locked:
+            if not locked:
+                self.contended = True
+                return False
+            if self._incarnation:
+                self._claims.acknowledged(self._incarnation, self.acknowledged())
+            self._synchronise()
+            self.state.cursor = self._claims.floor()
+            next_ = self._claims.next
+            free = bool(self._claims.free())
+        if free or self._waiting or self.state.cursor < next_:
+            return False
+        if self.state.next != next_:
+            super().rewind(next_)
+        return super().drained()
+
+    def close(self) -> None:
+        """Close journal and claims."""
+        super().close()
+        self._claims.close()

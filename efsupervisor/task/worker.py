@@ -1,0 +1,686 @@
+"""The worker: the process that keeps one task's program alive, with or without a Core.
+
+It interprets the life-cycle table (efsupervisor.task.lifecycle): `_feed` takes an event, looks up the step and performs its effects; nothing else changes
+the phase.  It is single-threaded, forked from the Core without exec, and may be killed between any two statements: what a successor needs is in the
+program record, the incarnation log, the delivery record and the journals, each written before the step that relies on it.
+
+A life is closed in a fixed order (ENDING and CLOSING): end what is left of the tree; drain stdout and stderr to end-of-file; settle the input; mark an
+unfinished last record; note the end in the incarnation log.  Each of these can be repeated by a successor without doing anything twice.
+
+The worker ends when its task is at rest.  At rest it does not wake up: nothing here polls.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+from efsupervisor import messages
+from efsupervisor.channel import Channel, listen
+from efsupervisor.errors import EfError, SpawnFailed
+from efsupervisor.messages import (
+    AskReaped,
+    Held,
+    Hello,
+    Ping,
+    Pong,
+    PutDone,
+    PutEvent,
+    Reaped,
+    Report,
+    Rewire,
+    SetGoal,
+    ToWorker,
+    Wiring,
+)
+from efsupervisor.reactor import HANGUP, READ, Reactor, Timer
+from efsupervisor.states import Goal, State
+from efsupervisor.system import Real, boot_id
+from efsupervisor.task import policy, queue, spawn, tree
+from efsupervisor.task.lifecycle import Effect, Event, Phase, shown, step
+from efsupervisor.task.lives import BEGIN, END, Life, Lives
+from efsupervisor.task.outlets import Outlets
+from efsupervisor.task.program import Program
+from efsupervisor.task.record import read_program, read_state, write_state
+from efsupervisor.task.seat import STATE, Seat
+from efsupervisor.task.stdin import StdIn
+from efsupervisor.task.stdout import StdOut
+
+REPORT_GAP_S = 2.0
+STATUS_WAIT_S = 2.0
+TREE_WAIT_S = 5.0
+RETRY_S = 0.5
+RESTING = {Event.ENOUGH: State.EXITED, Event.HOPELESS: State.FATAL, Event.TRM: State.STOPPED}
+
+
+class Worker:
+    """One worker's whole life; `run` returns when the task is at rest.  stdin_class: StdIn class for the wiring; lock_fd: the task's lock, held."""
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        system: Real,
+        sock: socket.socket | None,
+        *,
+        lock_fd: int,
+        stdin_class: Callable[[Seat], StdIn],
+        stdout_class: type[StdOut],
+        say: Callable[[str, str], None],
+    ) -> None:
+        self._system = system
+        self._lock_fd = lock_fd
+        self._reactor = Reactor(system)
+        self._core: Channel | None = None
+        self._channels: list[Channel] = []
+        self._boot = boot_id()
+        self._say = say
+        self._seat = Seat(
+            wiring,
+            system,
+            self._reactor,
+            boot=self._boot,
+            say=say,
+            tell=self._tell,
+            dirty=self._changed_a_little,
+            core_connected=lambda: self._core is not None,
+        )
+        self._paths = self._seat.paths
+        self._cookie = spawn.cookie(wiring).encode()
+        saved = read_state(self._paths)
+        self._goal = Goal.ACT
+        self._goal_known = False
+        self._phase = Phase.IDLE
+        self._since_wall = system.wall_ns() / 1e9
+        self._reason = ""
+        self._rest_state = State.STOPPED
+        self._finished = False
+        self._failures = saved.failures if saved and not saved.final else 0
+        self._restarts = saved.restarts if saved else 0
+        self._starts: list[float] = []
+        self._shortages = 0
+        self._status: int | None = saved.exit_status if saved else None
+        self._status_known = saved.exit_known if saved else True
+        self._verdict: policy.Verdict | None = None
+        self._prejudged: policy.Verdict | None = None
+        self._wanted_again = False
+        self._deadline: Timer | None = None
+        self._done_with = False
+        self._program: Program | None = None
+        self._failure_fd = -1
+        self._closing_since = 0.0
+        self._closing_timer: Timer | None = None
+        self._told_leftovers = False
+        self._report_timer: Timer | None = None
+        self._reported_at = 0.0
+        self._ended = False
+        if sock is not None:
+            self._meet(sock)
+        self._listener = listen(self._paths.run, "worker.sock")
+        self._reactor.watch(self._listener.fileno(), READ, self._accept)
+        self._reactor.on_signals([signal.SIGCHLD], self._child_died)
+        self._lives = Lives(self._paths.lives, system)
+        self._bell = system.open(self._paths.fifo("bell"), os.O_RDWR | os.O_NONBLOCK)
+        self._outlets = Outlets(self._seat)
+        self._out = stdout_class(self._seat, "out", self._paths.out_journal, self._outlets.floor(), self._out_moved)
+        self._out.needed = self._outlets.needed
+        self._stdin = stdin_class(self._seat)
+        self._err: StdOut | None = None
+        if not self._stdin.serves_stderr:
+            self._err = stdout_class(self._seat, "err", self._paths.err_journal, 0, self._changed_a_little)
+        self._reactor.watch(self._bell, READ, self._rung)
+        if saved is not None and self._lives.open_life is not None:
+            self._goal, self._goal_known = saved.goal, True
+        self._take_over()
+
+    def run(self) -> None:
+        """Until the task is at rest."""
+        while not self._ended:
+            self._reactor.turn()
+        self._leave()
+
+    # Taking over from a killed worker -----------------------------------------------------------------------------------------------------------------
+
+    def _take_over(self) -> None:
+        life = self._lives.open_life
+        if life is None:
+            self._outlets.ring_state()
+            return
+        record = read_program(self._paths)
+        if record is not None and record.incarnation == life.incarnation and record.boot_id == self._boot:
+            self._program = Program.adopt(self._system, record)
+        program = self._program
+        alive = program is not None and program.runs()
+        self._out.watch()
+        self._err_watch()
+        self._stdin.recover(life.incarnation, alive)
+        if program is not None and alive:
+            self._reactor.watch(program.pidfd, READ, self._program_ready)
+            self._say("INFO", f"took over the running program (pid {program.pid}, life {life.incarnation})")
+            self._enter_adopted(program)
+            self._outlets.ring_state()
+            return
+        started = record is not None and record.incarnation == life.incarnation
+        if program is None:
+            program = self._program = Program(
+                self._system,
+                incarnation=life.incarnation,
+                pid=record.pid if record and started else 0,
+                start_ticks=record.start_ticks if record and started else 0,
+                pidfd=-1,
+                adopted=True,
+                started=self._system.monotonic() - self._seat.spec.startsecs if started else self._system.monotonic(),
+            )
+        self._phase = Phase.RUNNING
+        self._say("INFO", f"the program of life {life.incarnation} ended while no worker watched it")
+        self._find_status()
+
+    def _enter_adopted(self, program: Program) -> None:
+        lived_s = self._system.monotonic() - program.started
+        self._starts.append(program.started)
+        startsecs = self._seat.spec.startsecs
+        if lived_s >= startsecs:
+            self._phase = Phase.RUNNING
+        else:
+            self._phase = Phase.STARTING
+            self._arm(startsecs - lived_s, Event.LASTED)
+        self._report("adopted")
+
+    # The life-cycle -------------------------------------------------------------------------------------------------------------------------------------
+
+    def _feed(self, event: Event) -> None:
+        before = shown(self._phase) if self._phase is not Phase.REST else self._rest_state
+        phase, effects = step(self._phase, event)
+        self._phase = phase
+        for effect in effects:
+            self._perform(effect, event)
+        after = shown(self._phase) if self._phase is not Phase.REST else self._rest_state
+        if before is not after:
+            self._transition(before, after)
+
+    def _perform(self, effect: Effect, event: Event) -> None:
+        match effect:
+            case Effect.SPAWN:
+                self._spawn()
+            case Effect.ARM_STARTSECS:
+                self._arm(self._seat.spec.startsecs, Event.LASTED)
+            case Effect.ARM_DELAY:
+                delay_s = self._verdict.delay_s if self._verdict else 0.0
+                self._arm(delay_s, Event.DUE)
+            case Effect.ARM_GRACE:
+                self._arm(self._seat.spec.stopwaitsecs, Event.GRACE_OVER)
+            case Effect.DISARM:
+                self._disarm()
+            case Effect.SIGNAL:
+                self._signal(self._stop_signal())
+            case Effect.KILL:
+                self._signal(signal.SIGKILL)
+            case Effect.CLOSE_LIFE:
+                self._begin_closing()
+            case Effect.REST:
+                self._rest(event)
+
+    def _transition(self, before: State, after: State) -> None:
+        self._since_wall = self._system.wall_ns() / 1e9
+        pid = f" pid {self._program.pid}" if self._program and not self._program.dead else ""
+        why = f" ({self._reason})" if self._reason else ""
+        self._say("INFO", f"{before} -> {after}{why}{pid}")
+        self._report(after)
+        self._outlets.ring_state()
+
+    def _arm(self, delay_s: float, event: Event) -> None:
+        self._disarm()
+        self._deadline = self._reactor.after(self._reactor_delay(delay_s), lambda: self._feed(event))
+
+    def _reactor_delay(self, delay_s: float) -> float:
+        return max(0.0, delay_s) + self._system.monotonic() - self._reactor.now
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    # Starting -------------------------------------------------------------------------------------------------------------------------------------------
+
+    def _spawn(self) -> None:
+        self._reason = ""
+        try:
+            self._try_spawn()
+        except SpawnFailed as failed:
+            self._not_spawned(failed)
+        except OSError as error:
+            self._not_spawned(spawn.refusal("fork", error.errno or 0, self._seat.spec.command))
+
+    def _try_spawn(self) -> None:
+        spec, system, paths = self._seat.spec, self._system, self._paths
+        incarnation = max(self._lives.incarnation + 1, self._stdin.incarnation)
+        what = spawn.plan(self._seat.wiring, incarnation)
+        opened: list[int] = []
+        try:
+            opened.append(self._stdin.open(incarnation))
+            opened.append(system.open(paths.fifo("out"), os.O_RDWR))
+            opened.append(opened[1] if spec.redirect_stderr else system.open(paths.fifo("err"), os.O_RDWR))
+            self._lives.append(Life(BEGIN, incarnation, system.wall_ns(), self._out.end, self._err_end()))
+            system.fault("life:begun")
+            child = spawn.spawn(system, paths, what, (opened[0], opened[1], opened[2]), incarnation, self._boot)
+        finally:
+            for fd in set(opened):
+                system.close(fd)
+        now = system.monotonic()
+        self._starts = [*(t for t in self._starts if now - t < spec.restart_period_s), now]
+        self._program = Program(
+            system, incarnation=incarnation, pid=child.pid, start_ticks=system.start_ticks(child.pid) or 0, pidfd=child.pidfd, adopted=False, started=now
+        )
+        self._finished = False
+        self._failure_fd = child.failure
+        self._reactor.watch(child.failure, READ | HANGUP, self._spawn_result)
+        self._reactor.watch(child.pidfd, READ, self._program_ready)
+        self._out.watch()
+        self._err_watch()
+
+    def _spawn_result(self, _events: int) -> None:
+        try:
+            failed = spawn.failure(self._system, self._failure_fd, self._seat.spec.command)
+        except BlockingIOError:
+            return
+        self._forget_failure_pipe()
+        if failed is not None:
+            self._prejudge(failed)  # the child is on its way out: its death closes the life
+            return
+        self._shortages = 0
+        if self._phase is Phase.SPAWNING:
+            self._feed(Event.EXECUTED)
+            self._report(State.STARTING)
+        if self._seat.spec.startsecs <= 0 and self._phase is Phase.STARTING:
+            self._disarm()
+            self._feed(Event.LASTED)
+        self._stdin.began()
+        self._neighbours_changed()
+
+    def _forget_failure_pipe(self) -> None:
+        if self._failure_fd >= 0:
+            self._reactor.forget(self._failure_fd)
+            self._system.close(self._failure_fd)
+            self._failure_fd = -1
+
+    def _not_spawned(self, failed: SpawnFailed) -> None:
+        """There is no child."""
+        self._prejudge(failed)
+        self._feed(Event.REFUSED)
+
+    def _prejudge(self, failed: SpawnFailed) -> None:
+        """The verdict on a life that was none; it is passed when the life is closed."""
+        if failed.transient:
+            self._shortages += 1
+            delay_s = policy.shortage_delay_s(self._shortages)
+            self._prejudged = policy.Verdict(Event.LATER, delay_s, self._failures, failed.message)
+            self._seat.alert("shortage", f"{failed.message}; tried again in {delay_s:g} s, not counted as a failure of the task")
+        else:
+            self._prejudged = policy.after_refusal(self._seat.spec, failed.message, self._failures, self._goal)
+
+    # Ending ----------------------------------------------------------------------------------------------------------------------------------------------
+
+    def _stop_signal(self) -> int:
+        if self._done_with:
+            return signal.SIGPIPE
+        return int(signal.Signals["SIG" + self._seat.spec.stopsignal.removeprefix("SIG")])
+
+    def _signal(self, number: int) -> None:
+        if self._program is not None:
+            self._program.signal(number, self._cookie)
+
+    def _child_died(self, _number: int) -> None:
+        """SIGCHLD: orphans of the tree are ours to reap; the program's own status is kept for it."""
+        reaped, _left = tree.reap_all(self._system)
+        program = self._program
+        if program is not None and program.pid in reaped and not program.adopted:
+            program.status, program.reaped = reaped[program.pid], True
+        if self._closing_timer is not None:
+            self._close_life()
+
+    def _program_ready(self, _events: int) -> None:
+        """The pidfd: the program is dead."""
+        program = self._program
+        if program is None or program.dead:
+            return
+        if not program.adopted and not program.reap():
+            return
+        self._reactor.forget(program.pidfd)
+        self._find_status()
+
+    def _find_status(self) -> None:
+        """Ours is known; an adopted one's comes from the kernel, from the Core, or not at all."""
+        program = self._program
+        assert program is not None
+        program.dead = True
+        if program.adopted and not program.reaped and program.pid:
+            status = self._system.pidfd_exit_status(program.pidfd) if program.pidfd >= 0 else None
+            if status is not None:
+                program.status, program.reaped = status, True
+            else:
+                self._tell(AskReaped(pid=program.pid, start_ticks=program.start_ticks))
+                self._status_deadline = self._reactor.after(STATUS_WAIT_S if self._core or not self._goal_known else 0.0, self._status_unknown)
+                return
+        self._dead()
+
+    _status_deadline: Timer | None = None
+
+    def _status_unknown(self) -> None:
+        program = self._program
+        if program is not None and not program.reaped:
+            if program.pidfd >= 0:
+                program.status = self._system.pidfd_exit_status(program.pidfd)
+            program.reaped = True
+            self._dead()
+
+    def _told_status(self, told: Reaped) -> None:
+        program = self._program
+        if program is None or (program.pid, program.start_ticks) != (told.pid, told.start_ticks) or program.reaped:
+            return
+        if told.status is None:
+            return  # it may be reaped at this moment: the deadline decides
+        program.status, program.reaped = told.status, True
+        if program.dead:
+            if self._status_deadline is not None:
+                self._status_deadline.cancel()
+            self._dead()
+
+    def _dead(self) -> None:
+        program = self._program
+        assert program is not None
+        self._status, self._status_known = program.status, program.status is not None
+        if self._failure_fd >= 0:
+            self._spawn_result(0)
+        self._feed(Event.DIED)
+
+    def _begin_closing(self) -> None:
+        self._closing_since = self._system.monotonic()
+        self._told_leftovers = False
+        self._closing_timer = self._reactor.after(0.0, self._close_life)
+        self._close_life()
+
+    def _close_life(self) -> None:
+        """One try to close the life; on `again` a timer or a child's death brings us back."""
+        if self._closing_timer is None:
+            return
+        self._closing_timer.cancel()
+        try:
+            again_s = self._closing_step()
+        except OSError as error:
+            self._seat.ill("closing", f"the end of a life cannot be recorded: {error.strerror}; tried again twice a second")
+            again_s = RETRY_S
+        if again_s is not None:
+            self._closing_timer = self._reactor.after(again_s, self._close_life)
+            return
+        self._seat.well("closing")
+        self._closing_timer = None
+        self._closed()
+
+    def _closing_step(self) -> float | None:
+        """None: closed.  Else seconds until the next try."""
+        program = self._program
+        waited_s = self._system.monotonic() - self._closing_since
+        if program is not None:
+            left = self._sweep(program)
+            if left and waited_s < TREE_WAIT_S:
+                return 0.05
+            if left:
+                self._seat.alert("unkillable", f"{left} processes of the tree do not die; going on without them")
+        drained = self._drain()
+        if not drained and waited_s < self._seat.spec.drain_s + (TREE_WAIT_S if program is None else 0):
+            return 0.05
+        if not drained:
+            self._say("WARN", "a process holds the output of the ended program open: what it writes from now on belongs to the next life")
+        life = self._lives.open_life
+        incarnation = life.incarnation if life else self._stdin.incarnation
+        if not self._stdin.close(incarnation, self._own_death()):
+            return 0.002
+        if life is not None:
+            status = program.status if program is not None else None
+            self._out.end_life(life.out_end, deliver=status is not None and os.WIFEXITED(status))
+            self._system.fault("life:marked")
+            self._lives.append(
+                Life(END, life.incarnation, self._system.wall_ns(), self._out.end, self._err_end(), program.pid if program else 0, status, not drained)
+            )
+            self._system.fault("life:ended")
+        return None
+
+    def _own_death(self) -> bool:
+        return self._goal is Goal.ACT and not self._done_with and self._program is not None and self._program.pid > 0
+
+    def _sweep(self, program: Program) -> int:
+        """Kill what is left of the tree; how many are still there."""
+        if program.adopted:
+            left = program.kill_leftovers(self._cookie) if program.pid else 0
+        else:
+            _reaped, children = tree.reap_all(self._system)
+            left = program.kill_leftovers(self._cookie) if children else 0
+        if left and not self._told_leftovers:
+            self._told_leftovers = True
+            self._say("INFO", f"ended {left} process{'es' if left > 1 else ''} that the program had left behind")
+        return left
+
+    def _drain(self) -> bool:
+        drained = [self._out.drain(), self._stdin.drain()]
+        if self._err is not None:
+            drained.append(self._err.drain())
+        return all(drained)
+
+    def _closed(self) -> None:
+        program, self._program = self._program, None
+        verdict = self._prejudged or self._judge(program)
+        if program is not None:
+            self._reactor.forget(program.pidfd)
+            program.close()
+        self._prejudged = None
+        if self._goal is Goal.TRM and verdict.event is not Event.ENOUGH:
+            verdict = policy.Verdict(Event.ENOUGH, 0.0, 0, "stopped")
+        elif self._goal is Goal.ACT and self._wanted_again:
+            verdict = policy.Verdict(Event.AGAIN, 0.0, 0, "started again as asked")
+        elif self._goal is Goal.ACT and self._stdin.poisoned:
+            verdict = policy.Verdict(Event.HOPELESS, 0.0, verdict.failures, self._stdin.poisoned)
+        self._failures, self._reason, self._finished = verdict.failures, verdict.reason, verdict.finished
+        self._verdict = verdict
+        self._wanted_again = self._done_with = False
+        self._restarts += verdict.event in (Event.AGAIN, Event.LATER)
+        self._feed(verdict.event)
+
+    def _judge(self, program: Program | None) -> policy.Verdict:
+        now = self._system.monotonic()
+        spec = self._seat.spec
+        status = None if self._stdin.false_end else (program.status if program else None)
+        lived_s = now - program.started if program else 0.0
+        recent = sum(1 for started in self._starts if now - started < spec.restart_period_s)
+        return policy.after_death(spec, policy.Death(status, lived_s, self._goal, self._done_with), self._failures, recent)
+
+    def _rest(self, event: Event) -> None:
+        if self._goal is Goal.TRM or event in (Event.TRM, Event.HURRY):
+            self._rest_state = State.STOPPED
+        else:
+            self._rest_state = RESTING.get(event, State.EXITED)
+        self._ended = True
+
+    # What the task's surroundings say -------------------------------------------------------------------------------------------------------------------
+
+    def _out_moved(self) -> None:
+        if self._outlets.moved(self._out.end):
+            self._out.pause("lag")
+        self._changed_a_little()
+
+    def _err_watch(self) -> None:
+        if self._err is not None and not self._seat.spec.redirect_stderr:
+            self._err.watch()
+
+    def _err_end(self) -> int:
+        return self._err.end if self._err is not None else self._stdin.err_end()
+
+    def _rung(self, _events: int) -> None:
+        try:
+            rings = self._system.read(self._bell, 4096)
+        except BlockingIOError:
+            return
+        if STATE in rings or len(rings) == 4096:
+            self._neighbours_changed()
+        self._look_at_lag()
+        self._stdin.pump()
+
+    def _look_at_lag(self) -> None:
+        if self._outlets.blocked_by and not self._outlets.holds_back(self._out.end):
+            self._out.resume("lag")
+
+    def _neighbours_changed(self) -> None:
+        self._outlets.neighbours_changed()
+        self._look_at_lag()
+        self._stdin.neighbours_changed()
+        if self._seat.spec.kind.value == "job" and self._outlets.all_finished() and not self._done_with:
+            self._done_with = True
+            self._feed(Event.DONE_WITH)
+
+    # The Core -----------------------------------------------------------------------------------------------------------------------------------------------
+
+    def _accept(self, _events: int) -> None:
+        try:
+            sock, _address = self._listener.accept()
+        except OSError:
+            return
+        self._meet(sock)
+
+    def _meet(self, sock: socket.socket) -> None:
+        """A Core connected; the newest is the one that is told things."""
+        channel: Channel
+        channel = Channel(sock, self._reactor, ToWorker, lambda message: self._heard(channel, message), lambda _reason: self._parted(channel))
+        uid = channel.peer()[1]
+        if uid not in (0, os.geteuid()):
+            channel.close()
+            return
+        self._channels.append(channel)
+
+    def _parted(self, channel: Channel) -> None:
+        self._channels.remove(channel)
+        if channel is self._core:
+            self._core = None
+
+    def _heard(self, channel: Channel, message: object) -> None:
+        if channel is not self._core:
+            self._core = channel
+            self._stdin.core_came()
+        match message:
+            case Hello():
+                channel.send(self._make_report())
+            case Ping():
+                channel.send(Pong(number=message.number))
+            case SetGoal():
+                self._wanted(message)
+            case Reaped():
+                self._told_status(message)
+            case Held():
+                self._stdin.input_held(message.incarnation, message.held, message.since_before)
+            case PutEvent():
+                channel.send(self._put(message))
+            case Rewire():
+                self._rewired(message.wiring)
+
+    def _wanted(self, wish: SetGoal) -> None:
+        repeated = self._goal_known and wish.goal is self._goal
+        self._goal, self._goal_known = wish.goal, True
+        if wish.goal is Goal.ACT:
+            if not repeated or self._phase is Phase.IDLE:
+                self._wanted_again = self._phase in (Phase.STOPPING, Phase.KILLING, Phase.CLOSING)
+                self._feed(Event.ACT)
+            return
+        self._reason = f"asked by {wish.asked_by}" if wish.asked_by else ""
+        self._feed(Event.TRM)
+        if wish.asked_by == "now":
+            self._feed(Event.HURRY)
+
+    def _put(self, wish: PutEvent) -> PutDone:
+        try:
+            offset = queue.put(self._paths, wish.put_id, wish.data, self._system, lock=False)
+        except (OSError, EfError) as error:
+            return PutDone(put_id=wish.put_id, error=str(error))
+        self._seat.ring(self._paths.folder)
+        return PutDone(put_id=wish.put_id, offset=offset)
+
+    def _rewired(self, wiring: Wiring) -> None:
+        self._seat.wiring = wiring
+        self._seat.forget_bells()
+        self._outlets.rewired()
+        self._stdin.rewired()
+        self._look_at_lag()
+
+    def _tell(self, message: object) -> None:
+        if self._core is not None:
+            self._core.send(message)
+        elif self._channels:
+            self._channels[-1].send(message)
+
+    # Reports -------------------------------------------------------------------------------------------------------------------------------------------------
+
+    def _changed_a_little(self) -> None:
+        """Figures changed: tell within REPORT_GAP_S, not at each piece."""
+        if self._report_timer is None:
+            self._report_timer = self._reactor.after(REPORT_GAP_S, self._report_figures)
+
+    def _report_figures(self) -> None:
+        self._report_timer = None
+        if self._core is not None:
+            self._core.send(self._make_report())
+
+    def _report(self, _why: object) -> None:
+        report = self._make_report()
+        try:
+            write_state(self._system, self._paths, report)
+        except OSError as error:
+            self._seat.health["state"] = f"state.json cannot be written: {error.strerror}"
+        else:
+            self._seat.health.pop("state", None)
+        self._tell(report)
+
+    def _make_report(self) -> Report:
+        program, figures = self._program, self._stdin.figures()
+        resting = self._phase is Phase.REST
+        return messages.Report(
+            state=self._rest_state if resting else shown(self._phase),
+            goal=self._goal,
+            incarnation=self._lives.incarnation,
+            pid=program.pid if program and not program.dead else 0,
+            start_ticks=program.start_ticks if program and not program.dead else 0,
+            since_wall=self._since_wall,
+            exit_status=self._status,
+            exit_known=self._status_known,
+            finished=self._finished and resting,
+            reason=self._reason,
+            final=resting,
+            restarts=self._restarts,
+            failures=self._failures,
+            blocked_by=self._outlets.blocked_by,
+            worker_pid=os.getpid(),
+            out_bytes=self._out.end,
+            err_bytes=self._err_end(),
+            dead_letters=figures.dead_letters,
+            delivered=figures.delivered,
+            acknowledged=figures.acknowledged,
+            outstanding=figures.outstanding,
+            lag_bytes=figures.lag_bytes,
+            dropped_bytes=figures.dropped_bytes,
+            health="; ".join(self._seat.health.values()),
+        )
+
+    def _leave(self) -> None:
+        """The task is at rest: close everything in order; the lock goes last."""
+        if self._report_timer is not None:
+            self._report_timer.cancel()
+        self._stdin.shut()
+        self._out.rest()
+        if self._err is not None:
+            self._err.rest()
+        self._outlets.close()
+        self._seat.forget_bells()
+        self._lives.close()
+        for channel in list(self._channels):
+            channel.flush()
+            channel.close()
+        self._listener.close()
+        self._reactor.close()
+        self._system.close(self._lock_fd)

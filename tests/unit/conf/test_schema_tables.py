@@ -1,0 +1,41 @@
+"""The tables of keys and the structs of the schema say the same; only one module knows PyYAML."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import efsupervisor.conf
+from efsupervisor.conf import fields
+from efsupervisor.conf.schema import FlowSpec, InputSpec, OutputSpec, SupervisorSpec, TaskSpec
+
+
+@pytest.mark.parametrize(
+    ("table", "struct", "renamed"),
+    [
+        (fields.TASK, TaskSpec, {"name": None}),
+        (fields.FLOW, FlowSpec, {"name": None, "producers": "from", "consumers": "to"}),
+        (fields.INPUT, InputSpec, {}),
+        (fields.OUTPUT, OutputSpec, {}),
+        (fields.SUPERVISOR, SupervisorSpec, {}),
+    ],
+)
+def test_every_field_of_the_schema_has_one_key(table: dict[str, object], struct: type[msgspec.Struct], renamed: dict[str, str | None]) -> None:
+    keys = {renamed.get(field.name, field.name) for field in msgspec.structs.fields(struct)}
+    assert set(table) == keys - {None}
+
+
+def imported(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+
+def test_only_the_composer_knows_pyyaml_and_conf_imports_nothing_above_it() -> None:
+    modules = {path.name: imported(path) for path in Path(efsupervisor.conf.__path__[0]).glob("*.py")}
+    assert {name for name, names in modules.items() if any(each.split(".")[0] == "yaml" for each in names)} == {"nodes.py"}
+    ours = {each for names in modules.values() for each in names if each.startswith("efsupervisor.")}
+    assert {each for each in ours if not each.startswith("efsupervisor.conf")} <= {"efsupervisor.errors", "efsupervisor.states", "efsupervisor.system"}
