@@ -16,7 +16,6 @@ Nothing here prints, and nothing here sleeps: waiting is poll(2) on descriptors 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import select
 import socket
@@ -24,6 +23,8 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self
+
+import msgspec
 
 from efsupervisor import messages
 from efsupervisor.channel import connect
@@ -42,6 +43,14 @@ class Clock(NamedTuple):
 
     monotonic: Callable[[], float] = time.monotonic
     wait: Callable[[float], object] = lambda seconds: select.select([], [], [], seconds)
+
+
+class _CoreRecord(msgspec.Struct):
+    """What is needed of core.json."""
+
+    pid: int
+    start_ticks: int
+    boot_id: str
 
 
 class _Ended(Exception):
@@ -202,13 +211,12 @@ class Client:
         """Whether core.json beside the socket names a living process."""
         try:
             with open(os.path.join(os.path.dirname(self.path), "core.json"), "rb") as file:
-                record = json.loads(file.read(65536))
-            pid, start_ticks, boot = int(record["pid"]), int(record["start_ticks"]), str(record["boot_id"])
-        except (OSError, ValueError, KeyError, TypeError):
+                record = msgspec.json.decode(file.read(65536), type=_CoreRecord)
+        except (OSError, msgspec.DecodeError):
             return False
         from efsupervisor.system import REAL, boot_id  # late on purpose: needed only when no connection can be made
 
-        return boot == boot_id() and REAL.start_ticks(pid) == start_ticks
+        return record.boot_id == boot_id() and REAL.start_ticks(record.pid) == record.start_ticks
 
     # Frames --------------------------------------------------------------------------------------------------------------------------------------
 

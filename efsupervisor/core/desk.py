@@ -264,6 +264,8 @@ def check_put(task: Task, request: PutRequest) -> None:
     limit = task.spec.input.max_event if task.spec.input else 1 << 20
     if len(request.data) > limit:
         raise EfError(f"an event of {len(request.data)} bytes is over task {task.name}'s limit of {limit} (input: max_event)", Code.TOO_LARGE)
+    if b"\n" in request.data.removesuffix(b"\n"):
+        raise EfError("an event is one line; this one holds a newline: put the lines one by one", Code.BAD_REQUEST)
     if not 0 < len(request.put_id) <= MAX_ID:
         raise EfError(f"a put needs an id of 1 to {MAX_ID} characters, so that a retry appends once", Code.BAD_REQUEST)
 

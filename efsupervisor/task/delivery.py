@@ -170,8 +170,7 @@ class Record:
 
     def load(self) -> Delivery:
         """The newest whole record; an empty one when there is none."""
-        slots = [decode(self._system.pread(self._fd, SLOT_BYTES, SLOT_BYTES * number)) for number in (0, 1)]
-        return max((slot for slot in slots if slot), key=lambda slot: slot.sequence, default=Delivery())
+        return newest(self._system, self._fd)
 
     def save(self, state: Delivery) -> None:
         """Make `state` what a successor finds.  OSError when the disk is full: the record before stands, in the other slot."""
@@ -185,6 +184,24 @@ class Record:
     def close(self) -> None:
         """Close the file."""
         self._system.close(self._fd)
+
+
+def saved(path: str, system: Real) -> Delivery:
+    """The newest record of a task whose lock we do not hold (it may be a step old); an empty one when there is none."""
+    try:
+        fd = system.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return Delivery()
+    try:
+        return newest(system, fd)
+    finally:
+        system.close(fd)
+
+
+def newest(system: Real, fd: int) -> Delivery:
+    """The newest whole record of a file."""
+    slots = [decode(system.pread(fd, SLOT_BYTES, SLOT_BYTES * number)) for number in (0, 1)]
+    return max((slot for slot in slots if slot), key=lambda slot: slot.sequence, default=Delivery())
 
 
 class RegisterLike(Protocol):

@@ -14,6 +14,7 @@ import os
 from efsupervisor.journal import Claims
 from efsupervisor.messages import OutEdge
 from efsupervisor.states import Mode
+from efsupervisor.task.delivery import saved
 from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.record import read_state
 from efsupervisor.task.seat import DATA, STATE, Seat
@@ -143,8 +144,13 @@ class Outlets:
         return min((outlet.look() for outlet in self._outlets if not outlet.finished), default=1 << 62)
 
     def floor(self) -> int:
-        """An offset at or above every cursor."""
-        return max((outlet.look() for outlet in self._outlets), default=0)
+        """An offset at or above every saved cursor: the consumers' delivery records may be ahead of their hints."""
+        highest = [outlet.look() for outlet in self._outlets]
+        for edge in self._seat.wiring.outputs:
+            for _name, folder in edge.consumers:
+                known = saved(TaskPaths(folder).delivery, self._seat.system).edge(edge.id)
+                highest.append(known.next if known else 0)
+        return max(highest, default=0)
 
     def all_finished(self) -> bool:
         """There are consumers, all have finished, and the edges say that then the job is to end."""

@@ -18,6 +18,7 @@ import zlib
 from efsupervisor.errors import Code, EfError
 from efsupervisor.journal import Reader, Writer
 from efsupervisor.system import Real, boot_id
+from efsupervisor.task.delivery import saved
 from efsupervisor.task.paths import TaskPaths
 
 _RECORD = struct.Struct("<16sQQI8x")
@@ -51,7 +52,8 @@ def put(paths: TaskPaths, put_id: str, data: bytes, system: Real, *, lock: bool 
 
 
 def _put(paths: TaskPaths, put_id: str, event: bytes, system: Real) -> int:
-    writer = Writer(paths.input_journal, system=system, boot_id=boot_id())
+    floor = max((edge.next for edge in saved(paths.delivery, system).edges), default=0)
+    writer = Writer(paths.input_journal, system=system, boot_id=boot_id(), floor=floor)
     try:
         ids = system.open(paths.folder + "/put-ids", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         try:

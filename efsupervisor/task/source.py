@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from efsupervisor.errors import OffsetGone
 from efsupervisor.journal import Reader
 from efsupervisor.messages import InEdge
 from efsupervisor.system import Real
@@ -122,19 +121,12 @@ class Source:
     def _refill(self, size: int) -> bool:
         """Read on; True when something was added or skipped, or a mark was found."""
         at_end = self._at + len(self._buffer)
-        try:
-            data = self.reader.read(at_end, size)
-            if not data:
-                onward = self.reader.skip(at_end)
-                if onward > at_end:
-                    self.rewind(onward)
-                    self._load_fragments()
-                    return True
-        except OffsetGone as gone:
-            self._lost(f"{gone.first - self.state.next} bytes of {self.edge.producer} were removed by retention before they were read")
-            self.state.dropped += gone.first - self.state.next
-            self.rewind(gone.first)
-            return True
+        data = self.reader.read(at_end, size)
+        if not data:
+            onward = self.reader.skip(at_end)
+            if onward > at_end:
+                self._leap(onward)
+                return True
         marked = self._load_fragments()
         if not data:
             return marked
@@ -142,6 +134,15 @@ class Source:
         self._buffer = self._buffer[used:] + data if used < len(self._buffer) else data[used - len(self._buffer) :]
         self._at = self.state.next
         return True
+
+    def _leap(self, onward: int) -> None:
+        """Over a hole that a power loss left, or over what retention removed before it was read (which is told)."""
+        if self.state.next < self.reader.first() <= onward:
+            missed = onward - self.state.next
+            self._lost(f"{missed} bytes of {self.edge.producer} were removed by retention before they were read")
+            self.state.dropped += missed
+        self.rewind(onward)
+        self._load_fragments()
 
     def _load_fragments(self) -> bool:
         """Read the marks; True when there are other ones than before."""

@@ -226,6 +226,6 @@ class StreamStdIn(FlowStdIn):
         super()._settle_cursors()
         for source in self.sources:
             edge = source.state
-            if edge.cursor:
+            if edge.cursor and not (edge.cursor == edge.next and source.at_boundary()):
                 edge.cursor = source.record_start(edge.cursor, max(0, edge.cursor - self._max_event()))
 

@@ -89,11 +89,11 @@ class Nemesis:
 
     def _await_newborn(self, task: str, old: int, deadline_s: float = 15.0) -> int:
         end = time.monotonic() + deadline_s
-        while time.monotonic() < end:
+        while time.monotonic() < end and processes.alive(self.supervisor.core_pid):
             pid = self._newborn(task)
             if pid and pid != old:
                 return pid
-        raise AssertionError(f"no worker of {task} came back after {old} within {deadline_s:g} s (seed {self.tally.seed})\n{self.supervisor.story()}")
+        raise AssertionError(f"no worker of {task} came back after {old} within {deadline_s:g} s, or the Core died (seed {self.tally.seed})\n{self.supervisor.story()}")
 
     def _rested(self) -> str:
         task = min(self.tasks, key=lambda name: (self._ready_at[name], self.dice.random()))

@@ -169,6 +169,7 @@ def task(*, takes_events: bool, max_event: int = 1 << 20) -> Task:
         (task(takes_events=False), PutRequest(id="1", task="t", put_id="a", data=b"x"), Code.NO_INPUT),
         (task(takes_events=True, max_event=3), PutRequest(id="1", task="t", put_id="a", data=b"1234"), Code.TOO_LARGE),
         (task(takes_events=True), PutRequest(id="1", task="t", put_id="", data=b"x"), Code.BAD_REQUEST),
+        (task(takes_events=True), PutRequest(id="1", task="t", put_id="a", data=b"two\nlines\n"), Code.BAD_REQUEST),
         (task(takes_events=True), PutRequest(id="1", task="t", put_id="a" * 201, data=b"x"), Code.BAD_REQUEST),
     ],
 )
@@ -179,4 +180,4 @@ def test_an_event_that_a_task_cannot_take_is_refused_with_its_code(case: Task, r
 
 
 def test_an_event_of_exactly_the_limit_is_taken() -> None:
-    check_put(task(takes_events=True, max_event=3), PutRequest(id="1", task="t", put_id="a", data=b"123"))
+    check_put(task(takes_events=True, max_event=3), PutRequest(id="1", task="t", put_id="a", data=b"12\n"))

@@ -6,9 +6,9 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typing_extensions import Buffer
 
 from efsupervisor.log import MAX_LINE, Log, line, neutral
 from efsupervisor.system import Real
@@ -27,7 +27,7 @@ class Machine(Real):
     def monotonic(self) -> float:
         return self.now
 
-    def write(self, fd: int, data: Buffer) -> int:
+    def write(self, fd: int, data: Any) -> int:
         if self.room is None:
             return os.write(fd, data)
         taken = min(self.room, len(bytes(data)))
