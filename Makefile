@@ -12,7 +12,7 @@ VERSIONS ?= 3.11 3.12 3.13
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP_INSTALL = -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
+PIP_INSTALL = -m pip --disable-pip-version-check -qq install --constraint constraints.txt
 FOLLOW ?= alerts
 TESTS ?= tests
 
@@ -22,7 +22,7 @@ help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.run  ## run the example in the foreground (etc/efsupervisor.yaml) and show what it finds; Ctrl-C ends it
-	@chmod go-w etc etc/efsupervisor.yaml  # a file that others could write is refused, and some systems check out so
+	@chmod go-w etc etc/efsupervisor.yaml 2>/dev/null || :  # what others could write is refused, and some systems check out so
 	exec $(BIN)/efsupervisord -n -c etc/efsupervisor.yaml --follow $(FOLLOW)
 
 test: $(VENV)/.check  ## run every test with warnings as errors; a part: make test TESTS=tests/unit

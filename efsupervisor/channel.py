@@ -57,21 +57,26 @@ class Channel:
         if not self.open:
             return
         frame = messages.encode(message)  # type: ignore[arg-type]
-        if not self._queue:
-            try:
-                self._socket.send(frame)
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                self._end(str(error))
-                return
-            else:
-                return
+        if not self._queue and self._sent(frame):
+            return
+        if not self.open:
+            return
         if len(self._queue) >= MAX_QUEUED:
             self._end("the peer does not read what it is sent")
             return
         self._queue.append(frame)
         self._reactor.watch(self._socket.fileno(), READ | WRITE, self._ready)
+
+    def _sent(self, frame: bytes) -> bool:
+        """One try; False when the peer's buffer is full, or when the line is cut (then the channel is closed)."""
+        try:
+            self._socket.send(frame)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._end(str(error))
+            return False
+        return True
 
     def close(self) -> None:
         """Close without telling the owner."""
@@ -80,7 +85,7 @@ class Channel:
             self._reactor.forget(self._socket.fileno())
             self._socket.close()
 
-    def flush(self, reason: str = "flushed") -> None:
+    def flush(self) -> None:
         """Try once more to send what is queued; what does not go stays queued."""
         if self.open:
             self._send_queued()
@@ -92,16 +97,10 @@ class Channel:
             self._receive()
 
     def _send_queued(self) -> None:
-        while self._queue:
-            try:
-                self._socket.send(self._queue[0])
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._end(str(error))
-                return
+        while self._queue and self._sent(self._queue[0]):
             self._queue.popleft()
-        self._reactor.watch(self._socket.fileno(), READ, self._ready)
+        if self.open and not self._queue:
+            self._reactor.watch(self._socket.fileno(), READ, self._ready)
 
     def _receive(self) -> None:
         for _ in range(64):  # bounded, so that a talkative peer cannot starve the others

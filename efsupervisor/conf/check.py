@@ -11,6 +11,8 @@ import graphlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from efsupervisor.conf.fields import Section
 from efsupervisor.conf.findings import Findings
 from efsupervisor.conf.names import fault, shown
@@ -21,6 +23,8 @@ from efsupervisor.system import folded
 MAX_EDGES = 10_000
 """Edges of one flow (each has a folder); what is more is a slip, such as two long lists where a share flow was meant."""
 MAX_CYCLES = 10
+MAX_SPEC = 64 << 10
+"""Bytes of one task as it travels to its worker: half a frame, so that its edges fit beside it (efsupervisor.messages.MAX_FRAME)."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ def _check_task(task: Task, findings: Findings) -> None:
     spec, at = task.spec, task.at
     if not spec.command and "command" not in at.lines:
         findings.add(at.line, f"{at.path}.command", "is missing; say which program to run")
+    if (length := len(msgspec.json.encode(spec))) > MAX_SPEC:
+        findings.add(at.line, at.path, f"takes {length:,} bytes, at most {MAX_SPEC:,} are possible; put long arguments and variables into a file")
     if spec.redirect_stderr and spec.input is not None and spec.input.protocol is Protocol.EVENT:
         reason = "cannot be used with input.protocol: event, because the program acknowledges its events on stderr"
         findings.add(at.line_of("redirect_stderr"), f"{at.path}.redirect_stderr", reason)

@@ -27,6 +27,7 @@ _SIZE_UNITS = {"": 1, "b": 1} | {
     f"{letter}{ending}": base**power for power, letter in enumerate("kmgt", 1) for ending, base in (("ib", 1024), ("b", 1000))
 }
 _DURATION_PART = re.compile(rf"({_NUMBER}) ?(us|ms|s|min|m|h|d|w)")
+_DURATION = re.compile(rf"(?:{_NUMBER} ?(?:us|ms|s|min|m|h|d|w)){{1,7}}")
 _DURATION_UNITS = {
     "us": Fraction(1, 1_000_000), "ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "min": Fraction(60), "h": Fraction(3600),
     "d": Fraction(86_400), "w": Fraction(604_800),
@@ -59,13 +60,9 @@ def duration(text: str) -> float:
     """Seconds: `10`, `0.5`, `500ms`, `5m`, `1h30m`."""
     if re.fullmatch(_NUMBER, text):
         return float(Fraction(text))
-    total, at = Fraction(0), 0
-    while at < len(text) and (match := _DURATION_PART.match(text, at)):
-        total += Fraction(match[1]) * _DURATION_UNITS[match[2]]
-        at = match.end()
-    if not text or at < len(text):
+    if not _DURATION.fullmatch(text):
         raise Unfit(f"{_quoted(text)} is not a duration; write seconds, or a number with ms, s, m, h or d")
-    return float(total)
+    return float(sum(Fraction(part[1]) * _DURATION_UNITS[part[2]] for part in _DURATION_PART.finditer(text)))
 
 
 def boolean(text: str) -> bool:

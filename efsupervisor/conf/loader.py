@@ -84,7 +84,7 @@ def _value(node: Node | None, key: str) -> Node | None:
 
 
 def default_var(folder: str) -> str:
-    """Where state goes when the file says nothing: /var/lib/efsupervisor for a file below /etc, `../var` for one in another etc, else `var` beside it."""
+    """Where state goes when the file does not say: /var/lib/efsupervisor for a file below /etc, `../var` in another `etc`, else `var` beside it."""
     if folder == SYSTEM_FOLDER or folder.startswith(SYSTEM_FOLDER + "/"):
         return SYSTEM_VAR
     if os.path.basename(folder) == "etc":

@@ -43,6 +43,7 @@ from efsupervisor.reactor import Reactor, Timer
 from efsupervisor.states import Goal, State
 from efsupervisor.system import Real, short_id
 from efsupervisor.task.paths import TaskPaths
+from efsupervisor.task.record import unfinish
 
 EXIT_LEFT_BEHIND = TABLE[Code.TIMEOUT].exit_status
 """Exit status of a shutdown whose limit was reached with something still running."""
@@ -172,6 +173,8 @@ class Core:
         task.report = adoption.first_report(saved, judgement)
         task.fresh = task.unconfirmed = judgement.fresh
         task.asked_by = "autostart" if judgement.fresh else "recovery"
+        if judgement.fresh:
+            unfinish(self.system, task.paths)
         if judgement.fork:
             self._workers.fork_soon(task)
         elif not task.configured:
@@ -210,7 +213,10 @@ class Core:
     # Queues ---------------------------------------------------------------------------------------------------------------------------------------
 
     def act_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None) -> None:
-        """Queue starts."""
+        """Queue starts.  What had finished counts as unfinished from now on, for all of them before any of them starts."""
+        for task in tasks:
+            if task.resting:
+                unfinish(self.system, task.paths)
         self._enqueue(Queue.ACT, tasks, lambda task: self._act(task, asked_by, pending))
 
     def trm_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None) -> None:

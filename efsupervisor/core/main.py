@@ -13,9 +13,9 @@ import sys
 
 import efsupervisor
 from efsupervisor.conf.budget import limits, shortages
-from efsupervisor.conf.loader import load
 from efsupervisor.conf.schema import Config
 from efsupervisor.core import daemon, options
+from efsupervisor.core.configuration import read_configuration
 from efsupervisor.core.control import Control
 from efsupervisor.core.core import Core
 from efsupervisor.core.descriptors import Descriptors
@@ -27,7 +27,7 @@ from efsupervisor.log import Log
 from efsupervisor.messages import FromWorker, Hello, Report, ToWorker, decode, encode
 from efsupervisor.states import Goal, State
 from efsupervisor.system import REAL
-from efsupervisor.task import task_type, type_names
+from efsupervisor.task import task_type
 from efsupervisor.task.queue import put
 
 VERSION = getattr(efsupervisor, "__version__", "0")
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.help or asked.version:
             print(options.USAGE if asked.help else f"efsupervisord {VERSION}", end="\n" if asked.version else "")
             return 0
-        config = load(options.configuration(asked, os.environ, os.path.exists), types=type_names())
+        config = read_configuration(options.configuration(asked, os.environ, os.path.exists))
         warnings = affordable(config)
         if not asked.nodaemon:
             tell = daemon.in_background()

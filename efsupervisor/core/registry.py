@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from efsupervisor.conf.names import nearest
 from efsupervisor.core.tasks import Task
 from efsupervisor.errors import Code
 from efsupervisor.messages import Outcome
@@ -69,6 +68,8 @@ class Registry:
         return list(found.values()), unknown
 
     def _unknown(self, name: str) -> Outcome:
+        from efsupervisor.conf.names import nearest  # late on purpose: difflib is for somebody's slip, not for every worker's memory
+
         near = nearest(name, (task.name for task in self._by_id.values()))
         hint = f"; did you mean {near}?" if near else ""
         return Outcome(task=name[:64], ok=False, code=Code.NO_SUCH_TASK, sentence=f"no task has this name{hint}")

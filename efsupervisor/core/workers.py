@@ -295,9 +295,10 @@ class Workers:
     def _greet(self, task: Task, link: Link) -> None:
         if link.channel is not None:
             link.reported = False
+            channel = link.channel
             if task.unconfirmed:
                 self.tell_goal(task, link)
-            link.channel.send(self._hello)
+            channel.send(self._hello)
             link.timer = self._reactor.after(self._deadline_s, lambda: self._ungreeted(task, link))
 
     def _ungreeted(self, task: Task, link: Link) -> None:
@@ -309,9 +310,10 @@ class Workers:
     def tell_goal(self, task: Task, link: Link | None = None, asked_by: str | None = None) -> None:
         """Say what is wanted, and ask for a report that shows it was heard."""
         link = link or task.link
-        if link is not None and link.channel is not None:
-            link.channel.send(SetGoal(goal=task.goal, asked_by=task.asked_by if asked_by is None else asked_by))
-            link.channel.send(self._hello)
+        channel = link.channel if link is not None else None
+        if channel is not None:  # the first send may find the worker dead and end the link; a closed channel swallows the second
+            channel.send(SetGoal(goal=task.goal, asked_by=task.asked_by if asked_by is None else asked_by))
+            channel.send(self._hello)
 
     def kill(self, task: Task, link: Link, why: str) -> None:
         """SIGKILL for a worker that cannot be talked to; its program goes on and a successor takes it over."""

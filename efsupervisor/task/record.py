@@ -5,6 +5,7 @@ Both are JSON with a version, replaced by rename, so a reader sees a whole one. 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ import msgspec
 
 from efsupervisor.errors import JournalError
 from efsupervisor.messages import Report
+from efsupervisor.states import Goal
 from efsupervisor.system import Real, boot_id, write_whole
 from efsupervisor.task.paths import TaskPaths
 
@@ -60,6 +62,15 @@ def read_state(paths: TaskPaths) -> Report | None:
         return _read(paths.state, Report)
     except JournalError:
         return None
+
+
+def unfinish(system: Real, paths: TaskPaths) -> None:
+    """A task that had finished is to run again: its neighbours must not take the end of its last life for the end of the next.  The Core calls it for
+    every task of a command before the first of them is forked.  A full disk leaves the old word; the new worker's first report mends it."""
+    report = read_state(paths)
+    if report is not None and report.finished:
+        with contextlib.suppress(OSError):
+            write_state(system, paths, msgspec.structs.replace(report, finished=False, goal=Goal.ACT))
 
 
 def _read(path: str, kind: type[T]) -> T | None:

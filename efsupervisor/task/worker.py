@@ -132,6 +132,8 @@ class Worker:
         self._reactor.watch(self._bell, READ, self._rung)
         if saved is not None and self._lives.open_life is not None:
             self._goal, self._goal_known = saved.goal, True
+        if self._paths.fifos != self._paths.run:
+            say("INFO", f"its pipes are in {self._paths.fifos}: the file system of {self._paths.run} cannot keep count of what was written into them")
         self._take_over()
 
     def run(self) -> None:

@@ -118,8 +118,7 @@ class Field:
         members = [name for name in self.consumers if name in MEMBERS]
         if not members:
             return True
-        done = {key for name in members for life in self.history(name).lives for key in life.acknowledged}
-        return sum(key in done for produced in witness.produced_by(history) for key in produced.certain) >= sum(len(p.certain) for p in witness.produced_by(history)) - 8
+        return witness.share_group("", self.expected(), [self.history(name) for name in members], window=8).lost == 0
 
     def expected(self) -> list[Key]:
         """The lines of P, in order, as far as anybody can know."""

@@ -72,8 +72,9 @@ def test_a_whole_file_becomes_a_whole_configuration() -> None:
     assert (config.supervisor.log_max_bytes, config.supervisor.ping_s) == (1_000_000, 0.5)
     reader, store = config.tasks
     assert reader == TaskSpec(
-        name="read", command=["tail", "-F", "my file"], directory="/srv/app/etc/data", user="nobody:nogroup", umask="027", environment={"LANG": "C.UTF-8"},
-        autostart=False, autorestart="unexpected", exitcodes=(0, 2), startsecs=1.5, startretries=5, backoff_s=0.2, backoff_max_s=90.0, stopsignal="INT",
+        name="read", command=["tail", "-F", "my file"], directory="/srv/app/etc/data", user="nobody:nogroup", umask="027",
+        environment={"LANG": "C.UTF-8"}, autostart=False, autorestart="unexpected", exitcodes=(0, 2), startsecs=1.5, startretries=5,
+        backoff_s=0.2, backoff_max_s=90.0, stopsignal="INT",
         stopwaitsecs=3600.0, priority=-3, drain_s=0.0,
         output=OutputSpec(segment_bytes=3 << 19, keep_bytes=2 << 30, keep_age_s=604_800.0, hard_bytes=10**12, sync="interval"),
     )  # fmt: skip
@@ -91,15 +92,19 @@ def test_what_is_not_said_has_the_default_of_the_schema() -> None:
     assert task("input:").input == InputSpec()
 
 
-@pytest.mark.parametrize(
-    "written", ["22:22", "NO", "0644", "1e3", "~", "null", "2001-12-14", "0x1F", "1_000", "yes", ".inf", "=", "a  b", "a:b"]
-)
+@pytest.mark.parametrize("written", ["22:22", "NO", "0644", "1e3", "~", "null", "2001-12-14", "0x1F", "1_000", "yes", ".inf", "=", "a  b", "a:b"])
 def test_an_environment_value_stays_what_was_written(written: str) -> None:
     assert task(f"environment:\n  A: {written}").environment == {"A": written}
 
 
 def test_an_environment_value_may_be_quoted_empty_or_left_out() -> None:
-    assert task("environment:\n  A: ' x '\n  B: ''\n  C:\n  D: |\n    two\n    lines\n  E: e").environment == {"A": " x ", "B": "", "C": "", "D": "two\nlines\n", "E": "e"}
+    assert task("environment:\n  A: ' x '\n  B: ''\n  C:\n  D: |\n    two\n    lines\n  E: e").environment == {
+        "A": " x ",
+        "B": "",
+        "C": "",
+        "D": "two\nlines\n",
+        "E": "e",
+    }
 
 
 def test_variables_that_differ_in_case_are_two() -> None:
@@ -107,14 +112,17 @@ def test_variables_that_differ_in_case_are_two() -> None:
 
 
 def test_names_arguments_and_masks_are_not_taken_for_numbers_or_booleans() -> None:
-    config = read("tasks:\n  NO:\n    command: [echo, 0644, 22:22, NO, ~]\n    umask: 0027\n  007: {command: cat}\nflows:\n  on: {from: NO, to: 007}\n")
+    tasks = "tasks:\n  NO:\n    command: [echo, 0644, 22:22, NO, ~]\n    umask: 0027\n  007: {command: cat}\n"
+    config = read(tasks + "flows:\n  on: {from: NO, to: 007}\n")
     assert config.tasks[0].command == ["echo", "0644", "22:22", "NO", "~"]
     assert config.tasks[0].umask == "0027"
     assert [each.name for each in config.tasks] == ["NO", "007"]
     assert (config.flows[0].name, config.flows[0].producers, config.flows[0].consumers) == ("on", ["NO"], ["007"])
 
 
-@pytest.mark.parametrize(("written", "meant"), [("yes", True), ("True", True), ("ON", True), ("'true'", True), ("no", False), ("False", False), ("off", False)])
+@pytest.mark.parametrize(
+    ("written", "meant"), [("yes", True), ("True", True), ("ON", True), ("'true'", True), ("no", False), ("False", False), ("off", False)]
+)
 def test_a_boolean_is_taken_however_yaml_people_write_it(written: str, meant: bool) -> None:
     assert task(f"autostart: {written}").autostart is meant
     assert task(f"autorestart: {written}").autorestart == ("true" if meant else "false")
@@ -130,7 +138,8 @@ def test_a_signal_may_be_a_name_or_a_number(written: str) -> None:
 
 
 def test_names_of_every_script_are_kept_in_nfc_and_flows_use_the_tasks_own_spelling() -> None:
-    config = read("tasks:\n  작업.하나: {command: cat}\n  cafe\u0301: {command: cat}\n  नमस्ते-1: {command: cat}\nflows:\n  f: {from: CAFÉ, to: [작업.하나, नमस्ते-1]}\n")
+    tasks = "tasks:\n  작업.하나: {command: cat}\n  cafe\u0301: {command: cat}\n  नमस्ते-1: {command: cat}\n"
+    config = read(tasks + "flows:\n  f: {from: CAFÉ, to: [작업.하나, नमस्ते-1]}\n")
     assert [each.name for each in config.tasks] == ["작업.하나", "café", "नमस्ते-1"]
     assert config.flows[0].producers == ["café"]
 

@@ -69,7 +69,10 @@ IN_A_TASK = [
     ("input: {framing: xml}", '4: tasks.web.input.framing: "xml" is unknown; known are lines, nul, netstring'),
     ("output:\n  segment_bytes: 64M", '5: tasks.web.output.segment_bytes: "64M" has no unit of size that is known; 64MiB or 64MB?'),
     ("output:\n  segment_bytes: 12", "5: tasks.web.output.segment_bytes: 12 bytes is outside 1,024 to 1,099,511,627,776 bytes"),
-    ("output:\n  keep_bytes: 1.0000000001", '5: tasks.web.output.keep_bytes: "1.0000000001" is not a size; write bytes, or a number with KiB, MiB, GiB, KB, MB or GB'),
+    (
+        "output:\n  keep_bytes: 1.0000000001",
+        '5: tasks.web.output.keep_bytes: "1.0000000001" is not a size; write bytes, or a number with KiB, MiB, GiB, KB, MB or GB',
+    ),
     ("output:\n  keep_bytes: 0.5", '5: tasks.web.output.keep_bytes: "0.5" is not a whole number of bytes'),
     ("output:\n  sync: allways", '5: tasks.web.output.sync: "allways" is unknown; did you mean "always"?'),
     ("backoff_s: 2m", "4: tasks.web.backoff_s: the longest delay, backoff_max_s (60 s), is shorter than the first, backoff_s (120 s)"),
@@ -81,7 +84,10 @@ IN_A_TASK = [
     ("user: &u me", "4: tasks.web.user: anchors (&u) are not allowed"),
     ("user: *u", "4: tasks.web.user: aliases (*u) are not allowed; write the value out"),
     ("user: !!str me", "4: tasks.web.user: tags (tag:yaml.org,2002:str) are not allowed; each key has its own type"),
-    ("user: !!python/name:os.system x", "4: tasks.web.user: tags (tag:yaml.org,2002:python/name:os.system) are not allowed; each key has its own type"),
+    (
+        "user: !!python/name:os.system x",
+        "4: tasks.web.user: tags (tag:yaml.org,2002:python/name:os.system) are not allowed; each key has its own type",
+    ),
     ("<<: {user: me}", "4: tasks.web.<<: merge keys are not allowed; write the values out"),
     ("? [a, b]\n: c", "4: tasks.web: a key must be a single word, not a list or a mapping"),
 ]
@@ -98,7 +104,7 @@ COMMANDS = [
     ('command: "  "', "names no program to run"),
     ("command: []", "names no program to run"),
     ('command: [""]', "names no program to run"),
-    ('command: "\'\' x"', "names no program to run"),
+    ("command: \"'' x\"", "names no program to run"),
     ("command: {a: b}", "must be one value, not keys with values"),
     ("command: say 'hello", "has a quote (') that is never closed"),
     ("command: say hello\\", "ends with a backslash"),
@@ -109,6 +115,12 @@ COMMANDS = [
 @pytest.mark.parametrize(("line", "reason"), COMMANDS, ids=range(len(COMMANDS)))
 def test_a_command_that_cannot_be_run_is_refused(line: str, reason: str) -> None:
     assert findings_of(f"tasks:\n  web:\n    {line}\n") == [f"{FILE}:3: tasks.web.command: {reason}"]
+
+
+def test_a_task_that_is_too_large_to_be_told_to_a_worker_is_refused() -> None:
+    (sentence,) = findings_of(f"tasks:\n  web: {{command: cat, environment: {{A: {'x' * 66_000}}}}}\n")
+    assert sentence.startswith(f"{FILE}:2: tasks.web: takes 66,")
+    assert sentence.endswith(" bytes, at most 65,536 are possible; put long arguments and variables into a file")
 
 
 def test_an_argument_that_is_no_text_is_refused_at_its_own_line() -> None:
@@ -134,7 +146,7 @@ def test_a_task_without_a_command_is_refused_at_its_name() -> None:
 
 
 NAMES = [
-    ("a b", 'a name may not contain a space; letters and digits of any script are fine, and . _ - inside'),
+    ("a b", "a name may not contain a space; letters and digits of any script are fine, and . _ - inside"),
     ("a/b", 'a name may not contain "/"; letters and digits of any script are fine, and . _ - inside'),
     ("a,b", 'a name may not contain ","; letters and digits of any script are fine, and . _ - inside'),
     ('"a\\u200bb"', "a name may not contain U+200B (zero width space); letters and digits of any script are fine, and . _ - inside"),
@@ -155,9 +167,9 @@ def test_a_name_against_the_rule_is_refused(name: str, reason: str) -> None:
 
 
 def test_two_tasks_with_one_name_are_refused_and_both_places_named() -> None:
-    text = "tasks:\n  web: {command: cat}\n  b: {command: cat}\n  Ｗeb: {command: cat}\n  web: {command: tac}\n"
+    text = "tasks:\n  web: {command: cat}\n  b: {command: cat}\n  \uff37eb: {command: cat}\n  web: {command: tac}\n"
     assert findings_of(text) == [
-        f'{FILE}:4: tasks.Ｗeb: is the same name as "web" in line 2: task names are compared without regard to case and width',
+        f'{FILE}:4: tasks.\uff37eb: is the same name as "web" in line 2: task names are compared without regard to case and width',
         f"{FILE}:5: tasks.web: is said twice; the first time in line 2",
     ]
 

@@ -113,7 +113,10 @@ def test_the_state_folder_is_found_in_a_file_whose_tasks_are_broken(file: Path) 
 @pytest.mark.parametrize(
     ("text", "end"),
     [
-        ("tasks: [\n", ":2: cannot be read as YAML: while parsing a flow node, expected the node content, but found '<stream end>'"),
+        (
+            "tasks: [\n",
+            ":2: cannot be read as YAML: while parsing a flow node (begun in line 2), expected the node content, but found '<stream end>'",
+        ),
         ("supervisor:\n  var: [a]\n", ":2: supervisor.var: must be one value, not a list"),
         ("supervisor:\n  var:\n", ":2: supervisor.var: has no value; write one or leave the key out"),
     ],
@@ -123,5 +126,4 @@ def test_the_state_folder_is_never_guessed_when_the_file_may_have_named_another(
     with pytest.raises(ConfigError) as caught:
         find_var(str(file))
     (finding,) = caught.value.findings
-    assert finding.startswith(f"{file}:2: ")
-    assert "supervisor" not in text or finding == f"{file}{end}"
+    assert finding == f"{file}{end}"
