@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 
+import efsupervisor
 from efsupervisor.cli import render
 from efsupervisor.cli.client import Client
 from efsupervisor.errors import TABLE, Code, EfError
@@ -64,13 +65,8 @@ def version(client: Client) -> int:
 
 
 def own_version() -> str:
-    """The version that is installed."""
-    from importlib import metadata  # late on purpose: it is slow to import, and only `version` wants it
-
-    try:
-        return metadata.version("efsupervisor")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
+    """efctl's own."""
+    return efsupervisor.__version__
 
 
 # Goals --------------------------------------------------------------------------------------------------------------------------------------------

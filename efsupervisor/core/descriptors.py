@@ -50,12 +50,13 @@ class Descriptors:
         return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=self.lasting(sock.detach()))
 
     def abandon(self) -> None:
-        """In a forked child: close everything that lasts, and go back to the limit and the signals a process starts with."""
+        """In a forked child: close everything that lasts, and go back to the limit a process starts with.
+
+        Our signals stay blocked: the worker decides what it wants of them before it lets them in (DefaultTask does both), and each handler set here too would
+        be paid for in copied memory.
+        """
         os.closerange(HIGH, self._highest + 1)
         resource.setrlimit(resource.RLIMIT_NOFILE, (self.soft_limit, self.hard_limit))
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 @contextmanager

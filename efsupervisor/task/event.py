@@ -471,7 +471,7 @@ class EventStdIn(FlowStdIn):
         if not self._return_claims(incarnation):
             return False
         self._settle_cursors()
-        state.careful = sum(len(run.lengths) for run in state.runs if self._is_broad(run))
+        state.careful = max(state.careful, sum(len(run.lengths) for run in state.runs if self._is_broad(run)))
         self._outstanding = self._unsent_events = 0
         self._next_life(incarnation)
         self._dirty = False

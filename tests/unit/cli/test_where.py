@@ -74,9 +74,8 @@ def test_the_loader_is_asked_for_what_the_quick_look_does_not_find(place: Path, 
     assert socket_path(Where(), {}) == f"{place}/var/core.sock"
 
 
-@pytest.mark.parametrize("mode", [0o664, 0o646])
-def test_a_file_that_somebody_else_could_have_written_is_refused(place: Path, mode: int) -> None:
-    write(place / "x.yaml", "/a/trap").chmod(mode)
+def test_a_file_that_anybody_could_have_written_is_refused(place: Path) -> None:
+    write(place / "x.yaml", "/a/trap").chmod(0o646)
     with pytest.raises(EfError, match=r"x\.yaml") as raised:
         socket_path(Where(conf="x.yaml"), {})
     assert raised.value.code is Code.CONFIG

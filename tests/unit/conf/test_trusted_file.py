@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from efsupervisor.conf import source
 from efsupervisor.conf.loader import find_var, load
 from efsupervisor.errors import ConfigError
 from efsupervisor.system import REAL
@@ -38,15 +40,31 @@ def test_a_file_of_ours_in_a_folder_of_ours_is_loaded(file: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "who"), [(0o664, f"the group {os.getgid()}"), (0o646, "everybody"), (0o666, "everybody")])
-def test_a_file_that_others_may_write_is_refused(file: Path, mode: int, who: str) -> None:
+def test_a_file_that_others_may_write_is_refused(file: Path, mode: int, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "is_private_group", lambda _gid, _uid: False)
     file.chmod(mode)
     assert refusal(file) == f"{file}: may be written by {who}, who could have any command run as user {os.geteuid()}; chmod go-w {file}"
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
-def test_a_file_in_a_folder_that_others_may_write_is_refused(file: Path, mode: int) -> None:
+def test_a_file_in_a_folder_that_others_may_write_is_refused(file: Path, mode: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "is_private_group", lambda _gid, _uid: False)
     file.parent.chmod(mode)
     assert refusal(file).startswith(f"{file}: its folder {file.parent} may be written by ")
+
+
+def test_the_group_of_one_user_is_nobody_else(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "is_private_group", lambda gid, uid: (gid, uid) == (os.getgid(), os.geteuid()))
+    file.chmod(0o664)
+    file.parent.chmod(0o775)
+    assert [task.name for task in load(str(file)).tasks] == ["a"]
+
+
+def test_a_group_is_private_when_it_has_the_users_name_and_no_other_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {1: ("ann", []), 2: ("ann", ["ann"]), 3: ("ann", ["bob"]), 4: ("staff", [])}
+    monkeypatch.setattr(source.pwd, "getpwuid", lambda _uid: SimpleNamespace(pw_name="ann"))
+    monkeypatch.setattr(source.grp, "getgrgid", lambda gid: SimpleNamespace(gr_name=groups[gid][0], gr_mem=groups[gid][1]))
+    assert [source.is_private_group(gid, 1000) for gid in groups] == [True, True, False, False]
 
 
 def test_a_file_of_somebody_else_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
