@@ -52,8 +52,8 @@ class Descriptors:
     def abandon(self) -> None:
         """In a forked child: close everything that lasts, and go back to the limit a process starts with.
 
-        Our signals stay blocked: the worker decides what it wants of them before it lets them in (DefaultTask does both), and each handler set here too would
-        be paid for in copied memory.
+        Our signals stay blocked: the worker decides what it wants of them before it lets them in (DefaultTask does both), and a handler set here
+        would only cost copied memory.
         """
         os.closerange(HIGH, self._highest + 1)
         resource.setrlimit(resource.RLIMIT_NOFILE, (self.soft_limit, self.hard_limit))

@@ -148,7 +148,7 @@ def settled(wish: Goal, task: Task) -> Outcome | None:
     if task.goal is Goal.TRM:
         return Outcome(task=task.name, ok=False, code=Code.BAD_STATE, sentence="was stopped by somebody else meanwhile")
     report = task.report
-    if False:
+    if task.unconfirmed:
         return None
     if report.state is State.RUNNING:
         return Outcome(task=task.name, ok=True, sentence=f"RUNNING, pid {report.pid}")

@@ -279,7 +279,7 @@ class EventStdIn(FlowStdIn):
         self._collect()
         self._parse()
         sequence = self.state.sequence
-        if self._fd >= 0 and not self.state.end_given and not self.seat.reactor.watches(self._fd):
+        if self._live and self._fd >= 0 and not self.state.end_given and not self.seat.reactor.watches(self._fd):
             self._overflow()
             self._send()
         if self._dirty:

@@ -24,30 +24,28 @@ class ShareSource(Source):
         self._claims = Claims(edge.folder, system=system, member=edge.member)
         self._system = system
         self._incarnation = 0
-        self._held: list[Claim] = []
+        self._begun = False
         self._waiting: list[Claim] = []
         self.contended = False
         """The lock was taken by another member at the last try; call again soon."""
 
-    def begin(self, incarnation: int) -> bool:
-        """A life begins or a successor takes over; False when the lock was taken (call again)."""
+    def begin(self, incarnation: int) -> None:
+        """A life begins, or a successor takes it over.  What it holds already is looked up at the first `take`, under the lock."""
         self._incarnation = incarnation
-        with self._claims.locked() as locked:
-            if locked:
-                self._synchronise()
-        self.contended = not locked
-        return locked
+        self._begun = False
+        self._waiting = []
 
     def _synchronise(self) -> None:
         """Under the lock: what of our claims is not in the runs yet."""
         held = self._claims.held(self._incarnation)
         self._waiting = list(held[max(0, self.state.taken - self._claims.held_base(self._incarnation)) :])
         self.state.cursor = self._claims.floor()
+        self._begun = True
 
     def take(self, room: int, limit: int) -> Batch | Oversize | None:
         """As Source.take; claims what it takes.  An Oversize is claimed already and passed with `pass_oversize`."""
         self.hungry = False
-        if not self._waiting and not self._claim(room, limit):
+        if not self._incarnation or (not self._waiting and not self._claim(room, limit)):
             return None
         claim = self._waiting[0]
         if claim.length > self._max_event:
@@ -121,7 +119,7 @@ class ShareSource(Source):
         with self._claims.locked() as locked:
             if locked:
                 self._claims.give_back(incarnation, acknowledged)
-                self._waiting = []
+                self._incarnation, self._begun, self._waiting = 0, False, []  # nothing may be claimed for a holder that gave back
                 self.state.cursor = self._claims.floor()
         self.contended = not locked
         return locked
@@ -132,10 +130,9 @@ class ShareSource(Source):
             if not locked:
                 self.contended = True
                 return False
-            if self._incarnation:
+            if self._begun:
                 self._claims.acknowledged(self._incarnation, self.acknowledged())
             self._synchronise()
-            self.state.cursor = self._claims.floor()
             next_ = self._claims.next
             free = bool(self._claims.free())
         if free or self._waiting or self.state.cursor < next_:

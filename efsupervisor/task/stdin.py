@@ -137,6 +137,7 @@ class FlowStdIn(StdIn):
         self._pending: bytes | memoryview = b""
         self._timer: Timer | None = None
         self._ending = False
+        self._live = False  # between `open` and `began` there is a FIFO but no life yet: nothing may be taken for it
         self._trusted = False
         self._producers_done = False
         self._asked_hold = False
@@ -185,9 +186,8 @@ class FlowStdIn(StdIn):
         """Edges changed: the sources are made anew, the record keeps every cursor."""
         self._save()
         self._wire()
-        for source in self.sources:
-            if isinstance(source, ShareSource) and self._fd >= 0:
-                source.begin(self.state.incarnation)
+        if self._live:
+            self._begin_claims()
         self.pump()
 
     @property
@@ -231,6 +231,7 @@ class FlowStdIn(StdIn):
         self._register = self.register_class(self._fd if write else self._peek, self._record, system)
 
     def _detach(self) -> None:
+        self._live = False
         for fd in (self._fd, self._peek):
             if fd >= 0:
                 self.seat.reactor.forget(fd)
@@ -252,9 +253,8 @@ class FlowStdIn(StdIn):
         self._register.recover(state)
         self._trusted = alive
         self._ending = state.end_given
-        for source in self.sources:
-            if isinstance(source, ShareSource):
-                source.begin(incarnation)
+        self._live = alive
+        self._begin_claims()
         self._resume()
         if self.ends and not state.end_given and alive:
             self._trusted = True
@@ -283,11 +283,15 @@ class FlowStdIn(StdIn):
 
     def began(self) -> None:
         """Claims of the new life begin; then the first events go out."""
-        for source in self.sources:
-            if isinstance(source, ShareSource) and not source.begin(self.state.incarnation):
-                self._soon()
+        self._live = True
+        self._begin_claims()
         self.pump()
         self.neighbours_changed()
+
+    def _begin_claims(self) -> None:
+        for source in self.sources:
+            if isinstance(source, ShareSource):
+                source.begin(self.state.incarnation)
 
     def _soon(self) -> None:
         """A claims lock was taken: try again in a moment."""
@@ -319,7 +323,7 @@ class FlowStdIn(StdIn):
     def _maybe_end(self) -> None:
         """Give the end of the input when every producer has finished and nothing of it is left.  The producers' states were read before their journals are
         looked at, so nothing that was written before the end can be missed."""
-        if not self._producers_done or self._fd < 0 or self.state.end_given or self._pending:
+        if not self._producers_done or not self._live or self._fd < 0 or self.state.end_given or self._pending:
             return
         if not all([source.drained() for source in self.sources]):
             self._look_later()

@@ -89,7 +89,7 @@ class StreamStdIn(FlowStdIn):
 
     def pump(self) -> None:
         """Put what fits."""
-        if self._fd < 0 or self.state.end_given or self._slots is None or self.seat.reactor.watches(self._fd):
+        if not self._live or self._fd < 0 or self.state.end_given or self._slots is None or self.seat.reactor.watches(self._fd):
             return
         try:
             self._pump()

@@ -112,6 +112,7 @@ class Worker:
         self._closing_since = 0.0
         self._closing_timer: Timer | None = None
         self._told_leftovers = False
+        self._status_deadline: Timer | None = None
         self._report_timer: Timer | None = None
         self._reported_at = 0.0
         self._ended = False
@@ -357,24 +358,46 @@ class Worker:
         assert program is not None
         program.dead = True
         if program.adopted and not program.reaped and program.pid:
-            status = self._system.pidfd_exit_status(program.pidfd) if program.pidfd >= 0 else None
-            if status is not None:
-                program.status, program.reaped = status, True
-            else:
+            if not self._ask_kernel():
                 self._tell(AskReaped(pid=program.pid, start_ticks=program.start_ticks))
-                self._status_deadline = self._reactor.after(STATUS_WAIT_S if self._core or not self._goal_known else 0.0, self._status_unknown)
+                self._status_deadline = self._reactor.after(STATUS_WAIT_S, self._status_unknown)
+                if program.pidfd >= 0:  # its parent has not reaped it yet: the kernel knows, and hangs up, when that is done
+                    self._reactor.watch(program.pidfd, HANGUP, lambda _events: self._reaped_by_its_parent())
                 return
         self._dead()
 
-    _status_deadline: Timer | None = None
+    def _ask_kernel(self) -> bool:
+        """Exit status of a dead program that is not our child; False when the kernel does not know it yet, or never will."""
+        program = self._program
+        if program is None or program.pidfd < 0:
+            return False
+        status = self._system.pidfd_exit_status(program.pidfd)
+        if status is None:
+            return False
+        program.status, program.reaped = status, True
+        return True
+
+    def _reaped_by_its_parent(self) -> None:
+        program = self._program
+        assert program is not None
+        self._reactor.forget(program.pidfd)
+        if not program.reaped and self._ask_kernel():
+            self._status_known_now()
 
     def _status_unknown(self) -> None:
         program = self._program
         if program is not None and not program.reaped:
-            if program.pidfd >= 0:
-                program.status = self._system.pidfd_exit_status(program.pidfd)
+            self._ask_kernel()
             program.reaped = True
-            self._dead()
+            self._status_known_now()
+
+    def _status_known_now(self) -> None:
+        if self._status_deadline is not None:
+            self._status_deadline.cancel()
+            self._status_deadline = None
+        if self._program is not None:
+            self._reactor.forget(self._program.pidfd)
+        self._dead()
 
     def _told_status(self, told: Reaped) -> None:
         program = self._program
@@ -384,9 +407,7 @@ class Worker:
             return  # it may be reaped at this moment: the deadline decides
         program.status, program.reaped = told.status, True
         if program.dead:
-            if self._status_deadline is not None:
-                self._status_deadline.cancel()
-            self._dead()
+            self._status_known_now()
 
     def _dead(self) -> None:
         program = self._program

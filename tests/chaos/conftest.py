@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support.nemesis import Tally
+from tests.support.report import Report, line
 from tests.support.witness import Verdict
-
-Report = Callable[[Tally, list[Verdict], int], None]
 
 
 @pytest.fixture(scope="session")
@@ -29,18 +28,6 @@ def seed() -> int:
     return int(os.environ.get("EFS_CHAOS_SEED", "0")) or random.SystemRandom().randint(1, 999_999_999)
 
 
-def line(name: str, faults: int, seeds: str, verdicts: list[Verdict], copies: int, recovery_ms: dict[str, int]) -> str:
-    """The one line of a run."""
-    lost = sum(verdict.lost + verdict.torn + verdict.reordered for verdict in verdicts)
-    doubled = sum(verdict.doubled + verdict.redelivered_though_acknowledged + verdict.unknown for verdict in verdicts)
-    longest = max(recovery_ms.values(), default=0)
-    each = ", ".join(f"{kind} {value} ms" for kind, value in sorted(recovery_ms.items()))
-    return (
-        f"{name}: {faults} faults (seed {seeds}), {sum(verdict.lines for verdict in verdicts):,} lines, {lost} lost, {doubled} doubled, "
-        f"{copies} duplicate tasks, max recovery {longest} ms" + (f" ({each})" if len(recovery_ms) > 1 else "")
-    )
-
-
 @pytest.fixture(scope="module")
 def whole_run(pytestconfig: pytest.Config) -> Iterator[list[tuple[Tally, list[Verdict], int]]]:
     """Collects what the tests of a module did, and prints the sum at its end."""
@@ -52,7 +39,14 @@ def whole_run(pytestconfig: pytest.Config) -> Iterator[list[tuple[Tally, list[Ve
             for kind, seconds in tally.recovery_s.items():
                 recovery[kind] = max(recovery[kind], round(seconds * 1000))
         verdicts = [verdict for _, found, _ in runs for verdict in found]
-        text = line("chaos", sum(tally.total for tally, _, _ in runs), " ".join(str(tally.seed) for tally, _, _ in runs), verdicts, sum(c for *_, c in runs), recovery)
+        text = line(
+            "chaos",
+            sum(tally.total for tally, _, _ in runs),
+            " ".join(str(tally.seed) for tally, _, _ in runs),
+            verdicts,
+            sum(c for *_, c in runs),
+            recovery,
+        )
         say(pytestconfig, text)
 
 

@@ -234,7 +234,9 @@ def test_a_stream_without_its_end_is_caught() -> None:
 
 def member(*lives: tuple[list[int], int]) -> History:
     """A member whose lives received these events and acknowledged the first few of them."""
-    return History([Life(n, n, n, [Received((1, seq), True) for seq in got], [(1, seq) for seq in got[:count]]) for n, (got, count) in enumerate(lives, 1)])
+    return History(
+        [Life(n, n, n, [Received((1, seq), True) for seq in got], [(1, seq) for seq in got[:count]]) for n, (got, count) in enumerate(lives, 1)]
+    )
 
 
 def test_an_honest_share_group_is_clean() -> None:
@@ -348,7 +350,7 @@ def test_the_sampler_sees_two_copies_of_one_program_and_only_those(tmp_path: Pat
     mark = f"{os.getpid()}-{time.monotonic_ns()}"
     sampler = Sampler(_Run(tmp_path, mark))  # type: ignore[arg-type]
     with sampler:
-        until(lambda: (Path(f"/proc/{sampler._process.pid}/wchan").exists() and _catches_terminate(sampler._process.pid)), 10, "the sampler is ready")
+        until(lambda: Path(f"/proc/{sampler._process.pid}/wchan").exists() and _catches_terminate(sampler._process.pid), 10, "the sampler is ready")
         programs = [subprocess.Popen(["/bin/sleep", "60"], env={MARK: mark, "EFS_COOKIE": cookie}) for cookie in cookies]
         try:
             before = _switches(sampler._process.pid)

@@ -1,7 +1,8 @@
 """The kill test: SIGKILL of every process of ours and of the programs, at random instants and between the steps, under traffic.
 
-What must hold (DESIGN section 10, P1, P3, P6): nothing lost, torn or reordered on any edge and in any log; nothing doubled in one life; nothing redelivered though it
-was acknowledged; never two copies of a program; no program's pid changed by a death of ours; exit statuses right or unknown.
+What must hold (DESIGN section 10, P1, P3, P6): nothing lost, torn or reordered on any edge and in any log; nothing doubled in one life; nothing
+redelivered though it was acknowledged; never two copies of a program; no program's pid changed by a death of ours; exit statuses right or
+unknown.
 
 The small run belongs to `make test`; EFS_CHAOS=full runs 2,000 worker kills, 200 of the Core, 200 of both at once and 500 of programs.
 """
@@ -22,11 +23,11 @@ import pytest
 
 from efsupervisor.states import State
 from efsupervisor.task import lives
-from tests.chaos.conftest import Report
 from tests.support import processes, witness
 from tests.support.field import RESTARTS, Field
 from tests.support.nemesis import Nemesis, Sampler, Tally
 from tests.support.programs import lines
+from tests.support.report import Report
 from tests.support.supervisor import ROOT, Supervisor, program
 from tests.support.wait import Overdue, until
 from tests.support.witness import History, Key, Verdict
@@ -161,7 +162,12 @@ def test_deaths_between_the_steps_cost_nothing(tmp_path: Path, seed: int, full: 
 def test_two_streams_into_one_program_never_mix_inside_a_record(tmp_path: Path, seed: int, full: bool, report: Report) -> None:
     least, stop, number = 90_000, tmp_path / "stop", seed % 1_000_000
     tasks: dict[str, dict[str, Any]] = {
-        name: {"command": program("producer", tmp_path / f"{name}.witness", f"seed={number}", "rate=60", f"least={least}", f"first={first}", f"stop={stop}"), **RESTARTS}
+        name: {
+            "command": program(
+                "producer", tmp_path / f"{name}.witness", f"seed={number}", "rate=60", f"least={least}", f"first={first}", f"stop={stop}"
+            ),
+            **RESTARTS,
+        }
         for name, first in (("P1", 0), ("P2", 1_000_000))
     }
     tasks["F"] = {"command": program("stream_consumer", tmp_path / "F.witness", "largest_read=20000"), **RESTARTS}
@@ -174,7 +180,9 @@ def test_two_streams_into_one_program_never_mix_inside_a_record(tmp_path: Path, 
         producers = [(first, supervisor.witness(name)) for name, first in (("P1", 0), ("P2", 1_000_000))]
 
         def expected() -> list[list[Key]]:
-            return [[key for produced in witness.produced_by(witness.read_history(path), first) for key in produced.certain] for first, path in producers]
+            return [
+                [key for produced in witness.produced_by(witness.read_history(path), first) for key in produced.certain] for first, path in producers
+            ]
 
         def received() -> list[History]:
             history = witness.read_history(supervisor.witness("F"))
@@ -209,7 +217,9 @@ def test_a_worker_killed_around_a_start_never_leaves_two_copies(tmp_path: Path, 
             nemesis.strike_worker()
         before = {name: len(witness.read_history(tmp_path / f"{name}.witness").lives) for name in names}
         until(
-            lambda: all(len(witness.read_history(tmp_path / f"{name}.witness").lives) > before[name] for name in names), 20, "every program goes on being restarted"
+            lambda: all(len(witness.read_history(tmp_path / f"{name}.witness").lives) > before[name] for name in names),
+            20,
+            "every program goes on being restarted",
         )
     histories = {name: witness.read_history(tmp_path / f"{name}.witness") for name in names}
     verdicts = [Verdict(name, len(history.lives), copies=history.copies) for name, history in histories.items()]

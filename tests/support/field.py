@@ -27,7 +27,8 @@ RESTARTS = {"startsecs": 0, "backoff_s": 0.001, "backoff_max_s": 0.05, "startret
 
 
 class Field:
-    """A supervisor with the tasks above below `folder`.  parts: which consumers take part; rate: lines a second; crash: how often event consumers kill themselves."""
+    """A supervisor with the tasks above below `folder`.  parts: which consumers take part; rate: lines a second; crash: how often event consumers
+    kill themselves."""
 
     def __init__(
         self,
@@ -50,12 +51,21 @@ class Field:
         self._folder = folder
         output = {"segment_bytes": segment}
         tasks: dict[str, dict[str, Any]] = {
-            "P": {"command": program("producer", self._witness("P"), f"seed={self.seed}", f"rate={rate}", f"stop={self.stop_file}"), "output": output, **RESTARTS}
+            "P": {
+                "command": program("producer", self._witness("P"), f"seed={self.seed}", f"rate={rate}", f"stop={self.stop_file}"),
+                "output": output,
+                **RESTARTS,
+            }
         }
         for name, window in (EVENTS | MEMBERS | {"G": 8}).items():
             if name in parts:
                 command = program("event_consumer", self._witness(name), f"crash={crash}", f"noise={noise}")
-                tasks[name] = {"command": command, "input": {"protocol": "event", "window": window, "max_deliveries": 0}, "output": output, **RESTARTS}
+                tasks[name] = {
+                    "command": command,
+                    "input": {"protocol": "event", "window": window, "max_deliveries": 0},
+                    "output": output,
+                    **RESTARTS,
+                }
         if "F" in parts:
             command = program("stream_consumer", self._witness("F"), "pass=1", f"largest_read={READ}")
             tasks["F"] = {"command": command, "input": {"protocol": "stream"}, "output": output, **RESTARTS}
@@ -122,7 +132,9 @@ class Field:
 
     def expected(self) -> list[Key]:
         """The lines of P, in order, as far as anybody can know."""
-        return witness.settle(witness.produced_by(self.history("P")), witness.seen_by(*(self.history(name) for name in self.consumers if name != "G")))
+        return witness.settle(
+            witness.produced_by(self.history("P")), witness.seen_by(*(self.history(name) for name in self.consumers if name != "G"))
+        )
 
     def verdicts(self) -> list[Verdict]:
         """The judgement of every edge and every log."""

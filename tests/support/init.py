@@ -1,8 +1,8 @@
 """A small init: the parent of the Core under test, which adopts and reaps whatever the Core leaves behind, as a real init does.
 
 It keeps a test independent of the machine's own init, which in a container may reap late or never.  One JSON line on stdin starts a process
-({argv, env, cwd, stderr}); the answer is `started <pid>` on stdout, and `ended <pid> <wait status>` follows when it dies.  End-of-file on stdin ends the
-init without touching anybody.  It must stay tiny: it is started once for each supervisor.
+({argv, env, cwd, stderr}); the answer is `started <pid>` on stdout, and `ended <pid> <wait status>` follows when it dies.  End-of-file on stdin
+ends the init without touching anybody.  It must stay tiny: it is started once for each supervisor.
 """
 
 import ctypes

@@ -1,7 +1,8 @@
 """What kills: seeded, at instants from microseconds to 100 ms apart, one process or several at the same instant.
 
-It finds a worker as /proc shows it, so that it can strike a newborn worker within microseconds of its fork.  A worker that dies twice within a second is replaced with
-a delay that grows, so after a strike on a newborn the nemesis leaves that task alone for a little more than a second and turns to the others.
+It finds a worker as /proc shows it, so that it can strike a newborn worker within microseconds of its fork.  A worker that dies twice within a
+second is replaced with a delay that grows, so after a strike on a newborn the nemesis leaves that task alone for a little more than a second and
+turns to the others.
 
 A recovery is measured from a kill until the supervisor is in charge again as its own status says; for a program until its successor runs.
 """
@@ -93,7 +94,9 @@ class Nemesis:
             pid = self._newborn(task)
             if pid and pid != old:
                 return pid
-        raise AssertionError(f"no worker of {task} came back after {old} within {deadline_s:g} s, or the Core died (seed {self.tally.seed})\n{self.supervisor.story()}")
+        raise AssertionError(
+            f"no worker of {task} came back after {old} within {deadline_s:g} s, or the Core died (seed {self.tally.seed})\n{self.supervisor.story()}"
+        )
 
     def _rested(self) -> str:
         task = min(self.tasks, key=lambda name: (self._ready_at[name], self.dice.random()))
@@ -104,7 +107,8 @@ class Nemesis:
         return task
 
     def strike_worker(self) -> None:
-        """Kill the worker of a task that had its rest, and with one chance in three its successor as well, within microseconds to 100 ms of its birth."""
+        """Kill the worker of a task that had its rest, and with one chance in three its successor as well, within microseconds to 100 ms of its
+        birth."""
         task = self._rested()
         spin(self.gap())
         old = self.worker(task)
@@ -190,7 +194,9 @@ class Nemesis:
     def strike_program(self, tasks: list[str]) -> None:
         """Kill a program; with one chance in four its worker at the same instant."""
         task = self.dice.choice(tasks)
-        old = until(lambda: self.supervisor.program_now(task), 20, lambda: f"{task} has a program (seed {self.tally.seed})\n{self.supervisor.story()}")
+        old = until(
+            lambda: self.supervisor.program_now(task), 20, lambda: f"{task} has a program (seed {self.tally.seed})\n{self.supervisor.story()}"
+        )
         worker = self.worker(task) if self.dice.random() < 0.25 and self._ready_at.get(task, 0.0) <= time.monotonic() else 0
         spin(self.gap())
         began = time.monotonic()
@@ -201,7 +207,9 @@ class Nemesis:
             self._ready_at[task] = time.monotonic() + REST_S
         self.tally.struck("program")
         until(
-            lambda: self.supervisor.program_now(task) not in (0, old), 20, lambda: f"{task} is back (seed {self.tally.seed})\n{self.supervisor.story()}"
+            lambda: self.supervisor.program_now(task) not in (0, old),
+            20,
+            lambda: f"{task} is back (seed {self.tally.seed})\n{self.supervisor.story()}",
         )
         self.tally.recovered("program", began)
 

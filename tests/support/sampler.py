@@ -1,11 +1,13 @@
 """A witness outside: a process of its own that looks at /proc every 10 ms for two copies of one task's program.
 
-A copy is a living process that was executed with the task's EFS_COOKIE; a worker's child before its exec still has the Core's environment and does not count.
-Witness programs start no processes of their own, so one cookie is one process.  Two are believed only when the first is still there after the second was seen.
+A copy is a living process that was executed with the task's EFS_COOKIE; a worker's child before its exec still has the Core's environment and
+does not count. Witness programs start no processes of their own, so one cookie is one process.  Two are believed only when the first is still
+there after the second was seen.
 
 Processes that are there when it starts and do not carry the mark are not looked at again: start it before the supervisor.
 
-Run as `sampler.py OUTPUT [VARIABLE=VALUE]` (only processes with that variable count); at SIGTERM it writes one JSON object {samples, copies: [...], longest_gap_ms} to OUTPUT and ends.
+Run as `sampler.py OUTPUT [VARIABLE=VALUE]` (only processes with that variable count); at SIGTERM it writes one JSON object {samples, copies:
+[...], longest_gap_ms} to OUTPUT and ends.
 """
 
 import json

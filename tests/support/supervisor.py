@@ -1,7 +1,8 @@
 """A supervisor under test, seen from outside: a configuration file, processes, a control socket, files.
 
-The Core is started by a small init (init.py) that reaps what it leaves behind.  Every process of the run carries EFS_TEST_MARK in its environment: Core and workers because the
-Core was started with it, programs because each task's `environment` has it.  Leaving the context stops the supervisor in order and then proves that nothing is left.
+The Core is started by a small init (init.py) that reaps what it leaves behind.  Every process of the run carries EFS_TEST_MARK in its
+environment: Core and workers because the Core was started with it, programs because each task's `environment` has it.  Leaving the context stops
+the supervisor in order and then proves that nothing is left.
 """
 
 from __future__ import annotations
@@ -104,8 +105,8 @@ class Init:
 class Supervisor:
     """One supervisor with a configuration of its own below `folder`.
 
-    tasks, flows, supervisor: the sections of the YAML file; `text` replaces them all.  environment is added to the Core's.  launcher: a Python file that is run in place of
-    `-m efsupervisor.core.main` (it gets the same arguments).  var: where its state goes, default folder/var.
+    tasks, flows, supervisor: the sections of the YAML file; `text` replaces them all.  environment is added to the Core's.  launcher: a Python
+    file that is run in place of `-m efsupervisor.core.main` (it gets the same arguments).  var: where its state goes, default folder/var.
     """
 
     def __init__(
@@ -135,7 +136,9 @@ class Supervisor:
 
     # Configuration and start -----------------------------------------------------------------------------------------------------------------------
 
-    def write(self, tasks: Mapping[str, Mapping[str, Any]], flows: Mapping[str, Mapping[str, Any]], supervisor: Mapping[str, Any], text: str | None = None) -> None:
+    def write(
+        self, tasks: Mapping[str, Mapping[str, Any]], flows: Mapping[str, Mapping[str, Any]], supervisor: Mapping[str, Any], text: str | None = None
+    ) -> None:
         """Write the configuration file; each task is given our mark."""
         if text is None:
             marked = {name: {**task, "environment": {MARK: self.mark, **task.get("environment", {})}} for name, task in tasks.items()}
@@ -251,10 +254,20 @@ class Supervisor:
             raise AssertionError(f"{request} was asked, the reply is {reply}")
         return reply
 
-    def efctl(self, *arguments: str, deadline_s: float = 60.0, data: bytes | None = None, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+    def efctl(
+        self, *arguments: str, deadline_s: float = 60.0, data: bytes | None = None, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run efctl as a user would."""
         command = [sys.executable, "-m", "efsupervisor.cli.main", "-c", str(self.config), *arguments]
-        return subprocess.run(command, env=self.clean_environment | (environment or {}), cwd=self.folder, capture_output=True, input=data, timeout=deadline_s, check=False)
+        return subprocess.run(
+            command,
+            env=self.clean_environment | (environment or {}),
+            cwd=self.folder,
+            capture_output=True,
+            input=data,
+            timeout=deadline_s,
+            check=False,
+        )
 
     # Files ---------------------------------------------------------------------------------------------------------------------------------------
 
@@ -297,7 +310,11 @@ class Supervisor:
             if process.name in names and process.state not in "ZX" and process.pid != self.core_pid:
                 carried = processes.environment(process.pid)
                 parent = processes.look(process.parent)
-                if carried.get(MARK.encode()) == self.mark.encode() and b"EFS_COOKIE" not in carried and (parent is None or parent.name != process.name):
+                if (
+                    carried.get(MARK.encode()) == self.mark.encode()
+                    and b"EFS_COOKIE" not in carried
+                    and (parent is None or parent.name != process.name)
+                ):
                     found[names[process.name]] = process
         return found
 

@@ -3,12 +3,12 @@
 What was produced is told by the producer: lines whose write had returned are certain, lines of a write that was under way when it was killed are
 possible.  A possible line that anybody saw was produced, and then so was every line before it.  What was received is told by the consumer.
 
-`event`: an acknowledgement counts once the consumer's write to fd 2 had returned; a consumer that died after it received an event and before it recorded the
-acknowledgement may or may not have acknowledged it, so its successor may begin at either of two events.  Within one life every event comes once, whole and
-in order, and no more than the window is outstanding (one, until past those that were outstanding when a program died).
+`event`: an acknowledgement counts once the consumer's write to fd 2 had returned; a consumer that died after it received an event and before it
+recorded the acknowledgement may or may not have acknowledged it, so its successor may begin at either of two events.  Within one life every event
+comes once, whole and in order, and no more than the window is outstanding (one, until past those that were outstanding when a program died).
 
-`stream`: a successor begins at the start of the record that holds the first byte the dead one had not read.  A dead program may have read up to one read more
-than it recorded.
+`stream`: a successor begins at the start of the record that holds the first byte the dead one had not read.  A dead program may have read up to
+one read more than it recorded.
 
 `share`: each event is acknowledged once; it comes a second time only after a life that had not acknowledged it has ended.
 
@@ -68,7 +68,9 @@ class History:
 
     def only(self, wanted: Callable[[int], bool]) -> History:
         """The same lives with the lines whose number is wanted; damaged ones stay."""
-        lives = [dataclasses.replace(life, received=[entry for entry in life.received if not entry.whole or wanted(entry.key[1])]) for life in self.lives]
+        lives = [
+            dataclasses.replace(life, received=[entry for entry in life.received if not entry.whole or wanted(entry.key[1])]) for life in self.lives
+        ]
         return History(lives, self.copies, self.malformed)
 
 
@@ -404,13 +406,17 @@ def log_of_producer(name: str, producer: History, journal: Journal, *, seed: int
         if not data.startswith(wanted, at):
             agree = _common(data, at, wanted)
             line = wanted.count(b"\n", 0, agree)
-            verdict.broke("lost", len(certain) - line, f"the log differs from what life {life.number} wrote at byte {at + agree}, line {line}: {data[at + agree:at + agree + 60]!r}")
+            verdict.broke(
+                "lost",
+                len(certain) - line,
+                f"the log differs from what life {life.number} wrote at byte {at + agree}, line {line}: {data[at + agree : at + agree + 60]!r}",
+            )
             return verdict
         at += len(wanted)
         tail = b"".join(lines.make(seed, *key, largest) for key in possible)
         at += _common(data, at, tail) if position == len(produced) - 1 else _tail_before_next(data, at, tail, produced, position)
     if at < len(data):
-        verdict.broke("doubled", max(1, data.count(b"\n", at)), f"the log has {len(data) - at} bytes too many at byte {at}: {data[at:at + 60]!r}")
+        verdict.broke("doubled", max(1, data.count(b"\n", at)), f"the log has {len(data) - at} bytes too many at byte {at}: {data[at : at + 60]!r}")
     return verdict
 
 

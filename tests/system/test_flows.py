@@ -48,7 +48,9 @@ def test_cat_sort_uniq_as_a_flow_equals_the_shells_pipe(tmp_path: Path) -> None:
     plain = {"environment": {"LC_ALL": "C"}, **JOB}
     tasks = {"C": {"command": ["cat", str(source)], **plain}, "S": {"command": "sort", **plain}, "U": {"command": "uniq -c", **plain}}
     flows = {"one": {"from": "C", "to": "S", "start": "begin"}, "two": {"from": "S", "to": "U", "start": "begin"}}
-    shell = subprocess.run(["sh", "-c", 'cat "$1" | sort | uniq -c', "sh", str(source)], capture_output=True, check=True, env={"LC_ALL": "C", "PATH": os.environ["PATH"]})
+    shell = subprocess.run(
+        ["sh", "-c", 'cat "$1" | sort | uniq -c', "sh", str(source)], capture_output=True, check=True, env={"LC_ALL": "C", "PATH": os.environ["PATH"]}
+    )
     with Supervisor(tmp_path, tasks, flows) as supervisor:
         rows = {name: supervisor.await_state(name, State.EXITED) for name in tasks}
         assert supervisor.output("U") == shell.stdout
@@ -81,7 +83,11 @@ def test_a_consumer_that_dies_in_the_middle_of_a_line_gets_that_line_again_from_
     data = numbered(tmp_path / "lines", 50)
     tasks = {
         "C": {"command": ["cat", str(tmp_path / "lines")], **JOB},
-        "B": {"command": program("first_bite", tmp_path, "bytes=15" if protocol == "stream" else "bytes=5", f"acks={acks}"), "input": {"protocol": protocol}, **QUICK},
+        "B": {
+            "command": program("first_bite", tmp_path, "bytes=15" if protocol == "stream" else "bytes=5", f"acks={acks}"),
+            "input": {"protocol": protocol},
+            **QUICK,
+        },
     }
     with Supervisor(tmp_path, tasks, {"lines": {"from": "C", "to": "B", "start": "begin"}}) as supervisor:
         second = tmp_path / "second"
@@ -160,7 +166,11 @@ def test_an_event_above_the_limit_goes_to_the_dead_letters_and_the_next_ones_arr
     (tmp_path / "first").touch()  # no first bite
     tasks = {
         "P": {"command": ["cat", str(tmp_path / "events")], **JOB},
-        "C": {"command": program("first_bite", tmp_path, "bytes=1", "acks=1"), "input": {"protocol": "event", "max_event": "64KiB", "window": 4}, **QUICK},
+        "C": {
+            "command": program("first_bite", tmp_path, "bytes=1", "acks=1"),
+            "input": {"protocol": "event", "max_event": "64KiB", "window": 4},
+            **QUICK,
+        },
     }
     with Supervisor(tmp_path, tasks, {"events": {"from": "P", "to": "C", "start": "begin"}}) as supervisor:
         second = tmp_path / "second"
@@ -177,7 +187,12 @@ def test_a_poison_event_is_set_aside_after_its_deliveries_and_the_flow_goes_on(t
     (tmp_path / "events").write_bytes(b"good\npoison\nbetter\n")
     tasks = {
         "P": {"command": ["cat", str(tmp_path / "events")], **JOB},
-        "C": {"command": ["sh", "-c", script, "sh", str(tmp_path / "seen")], "input": {"protocol": "event", "window": 8, "max_deliveries": 3}, **QUICK, "startretries": 20},
+        "C": {
+            "command": ["sh", "-c", script, "sh", str(tmp_path / "seen")],
+            "input": {"protocol": "event", "window": 8, "max_deliveries": 3},
+            **QUICK,
+            "startretries": 20,
+        },
     }
     with Supervisor(tmp_path, tasks, {"events": {"from": "P", "to": "C", "start": "begin"}}) as supervisor:
         seen = tmp_path / "seen"

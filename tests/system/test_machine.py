@@ -38,7 +38,11 @@ def test_a_full_disk_loses_nothing_and_work_goes_on_when_it_clears(mount: Mount,
             stuck = until(lambda: _stands_still(field), 30, "the producer is held back by the full disk")
             assert stuck
             assert field.supervisor.status(), "the Core answers while the disk is full"
-            until(lambda: "space" in field.supervisor.story() + str(field.supervisor.row("P")), 10, lambda: f"somebody says why: {field.supervisor.row('P')}\n{field.supervisor.story()}")
+            until(
+                lambda: "space" in field.supervisor.story() + str(field.supervisor.row("P")),
+                10,
+                lambda: f"somebody says why: {field.supervisor.row('P')}\n{field.supervisor.story()}",
+            )
             (disk / "filler").unlink()
             before = field.history("P").lives[-1].done
             until(lambda: field.history("P").lives[-1].done > before + 500, 30, lambda: f"the producer goes on\n{field.supervisor.story()}")  # noqa: B023
@@ -100,7 +104,12 @@ def test_on_overlayfs_the_fifos_move_to_a_tmpfs_and_everything_works(mount: Moun
 
 def test_a_program_of_another_user_can_open_its_standard_streams_by_name(as_root: None, tmp_path: Path) -> None:
     tasks = {
-        "N": {"command": ["sh", "-c", "echo out > /dev/stdout; echo err > /dev/stderr; id -u; id -g; echo more >> /dev/stdout"], "kind": "job", "user": "nobody", "directory": "/"}
+        "N": {
+            "command": ["sh", "-c", "echo out > /dev/stdout; echo err > /dev/stderr; id -u; id -g; echo more >> /dev/stdout"],
+            "kind": "job",
+            "user": "nobody",
+            "directory": "/",
+        }
     }
     with Supervisor(tmp_path, tasks) as supervisor:
         row = supervisor.await_state("N", State.EXITED)
@@ -111,7 +120,14 @@ def test_a_program_of_another_user_can_open_its_standard_streams_by_name(as_root
 
 
 def test_a_program_of_another_user_keeps_no_privilege(as_root: None, tmp_path: Path) -> None:
-    tasks = {"N": {"command": ["grep", "-E", "^(Uid|Gid|Groups|NoNewPrivs|CapEff|CapBnd|SigIgn|SigBlk):", "/proc/self/status"], "kind": "job", "user": "nobody", "directory": "/"}}
+    tasks = {
+        "N": {
+            "command": ["grep", "-E", "^(Uid|Gid|Groups|NoNewPrivs|CapEff|CapBnd|SigIgn|SigBlk):", "/proc/self/status"],
+            "kind": "job",
+            "user": "nobody",
+            "directory": "/",
+        }
+    }
     with Supervisor(tmp_path, tasks) as supervisor:
         supervisor.await_state("N", State.EXITED)
         lines = dict(line.split(":\t", 1) for line in supervisor.output("N").decode().splitlines())

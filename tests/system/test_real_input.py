@@ -1,6 +1,8 @@
-"""A flow over a real log: failed passwords kept, counted by address, and each recorded as an alert; compared with what the shell makes of the same file.
+"""A flow over a real log: failed passwords kept, counted by address, and each recorded as an alert; compared with what the shell makes of the
+same file.
 
-The log is OpenSSH_2k.log of the Loghub collection, looked for in the folder that EFS_TEST_DATA names, or in ../shared/data beside the checkout.  It is never copied.
+The log is OpenSSH_2k.log of the Loghub collection, looked for in the folder that EFS_TEST_DATA names, or in ../shared/data beside the checkout.
+It is never copied.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ def log() -> Path:
 
 def shell(script: str, *arguments: str) -> bytes:
     """What the shell makes of it."""
-    return subprocess.run(["sh", "-c", script, "sh", *arguments], capture_output=True, check=True, env={"LC_ALL": "C", "PATH": os.environ["PATH"]}).stdout
+    return subprocess.run(
+        ["sh", "-c", script, "sh", *arguments], capture_output=True, check=True, env={"LC_ALL": "C", "PATH": os.environ["PATH"]}
+    ).stdout
 
 
 def test_jobs_count_failed_passwords_as_the_shell_does(log: Path, tmp_path: Path) -> None:
@@ -77,4 +81,6 @@ def test_services_record_every_failed_password_as_an_alert_whether_workers_die_o
         assert {name: supervisor.program_pid(name) for name in pids} == pids
         counted = shell(f'cat "$1" | {COUNT}', str(alerts))
         assert counted == shell(f'grep "Failed password" "$1" | {COUNT}', str(log))
-        until(lambda: supervisor.row("alerts").outstanding == 0 and supervisor.row("alerts").lag_bytes == 0, 10, lambda: str(supervisor.row("alerts")))
+        until(
+            lambda: supervisor.row("alerts").outstanding == 0 and supervisor.row("alerts").lag_bytes == 0, 10, lambda: str(supervisor.row("alerts"))
+        )

@@ -1,4 +1,5 @@
-"""What is refused: broken configurations and a second daemon.  Each gets a clear error and an exit status of its own, and nothing that runs is disturbed."""
+"""What is refused: broken configurations and a second daemon.  Each gets a clear error and an exit status of its own, and nothing that runs is
+disturbed."""
 
 from __future__ import annotations
 
@@ -60,8 +61,14 @@ WRONG = {
     "a window out of bounds": (tasks(A={"command": "cat", "input": {"protocol": "event", "window": 2000}}), ["window", "1,024"]),
     "an unknown signal": (tasks(A={"command": "cat", "stopsignal": "TREM"}), ["TREM", "TERM"]),
     "redirect_stderr with event": (tasks(A={"command": "cat", "redirect_stderr": True, "input": {"protocol": "event"}}), ["redirect_stderr"]),
-    "a flow from nowhere": (as_yaml({"tasks": {"producer": GOOD, "B": GOOD}, "flows": {"f": {"from": "producr", "to": "B"}}}), ["producr", "producer"]),
-    "a cycle of flows": (as_yaml({"tasks": {"A": GOOD, "B": GOOD}, "flows": {"f": {"from": "A", "to": "B"}, "g": {"from": "B", "to": "A"}}}), ["cycle"]),
+    "a flow from nowhere": (
+        as_yaml({"tasks": {"producer": GOOD, "B": GOOD}, "flows": {"f": {"from": "producr", "to": "B"}}}),
+        ["producr", "producer"],
+    ),
+    "a cycle of flows": (
+        as_yaml({"tasks": {"A": GOOD, "B": GOOD}, "flows": {"f": {"from": "A", "to": "B"}, "g": {"from": "B", "to": "A"}}}),
+        ["cycle"],
+    ),
     "bytes that are no text": ("tasks: \udcff\n", ["tried.yaml"]),
 }
 
@@ -119,7 +126,17 @@ def test_commands_for_a_task_that_does_not_exist_name_the_nearest(running: tuple
 
 def test_frames_that_are_no_messages_cost_only_their_own_connection(running: tuple[Supervisor, int]) -> None:
     supervisor, pid = running
-    for frame in (b"\x01", b"\x01{}", b"\x01[]", b"\x01null", b"\x02{}", b"\xff" * 100, b"\x01" + b"[" * 60_000, b'\x01{"kind":"StatusRequest","id":1}', b"\x01" + b"9" * 50_000):
+    for frame in (
+        b"\x01",
+        b"\x01{}",
+        b"\x01[]",
+        b"\x01null",
+        b"\x02{}",
+        b"\xff" * 100,
+        b"\x01" + b"[" * 60_000,
+        b'\x01{"kind":"StatusRequest","id":1}',
+        b"\x01" + b"9" * 50_000,
+    ):
         with supervisor.connect(5) as client:
             client.send(frame)
             client.recv(1 << 17)  # an answer or the end, never silence

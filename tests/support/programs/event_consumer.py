@@ -1,8 +1,8 @@
 """Takes events from stdin and acknowledges each on stderr; its witness file tells what it received and what it acknowledged.
 
-Arguments: WITNESS [crash=P] [noise=P] [ack=either|empty|echo] [pause=SECONDS].  crash: probability of killing itself, once before and once after each acknowledgement.
-`G lines`: whole lines read so far in this life; `R life seq whole`: one event taken up; `A life seq`: the write of its acknowledgement has returned; `N n`: noise line n
-is written; `E`: end-of-file.
+Arguments: WITNESS [crash=P] [noise=P] [ack=either|empty|echo] [pause=SECONDS].  crash: probability of killing itself, once before and once after
+each acknowledgement. `G lines`: whole lines read so far in this life; `R life seq whole`: one event taken up; `A life seq`: the write of its
+acknowledgement has returned; `N n`: noise line n is written; `E`: end-of-file.
 """
 
 import os

@@ -1,4 +1,5 @@
-"""In its first life waits for the file FOLDER/go, reads whatever its stdin holds at that moment and kills itself; in later lives copies stdin to FOLDER/second.
+"""In its first life waits for the file FOLDER/go, reads whatever its stdin holds at that moment and kills itself; in later lives copies stdin to
+FOLDER/second.
 
 FOLDER/first holds what the first life read.
 """

@@ -1,7 +1,8 @@
 """Writes numbered lines to stdout in pieces that cut lines anywhere, and says in its witness file what it was about to write and what it has written.
 
-Arguments: WITNESS [seed=N] [count=N] [rate=LINES_A_SECOND] [stop=FILE] [then=wait|exit] [largest=N] [least=N] [first=SEQ] [crash=P].  It writes `count` lines over all its lives, or until the
-file `stop` exists; then it says `F` and waits to be stopped (or exits).  `I seq`: lines up to seq (exclusive) will be in the next write; `D seq`: lines up to seq are written.
+Arguments: WITNESS [seed=N] [count=N] [rate=LINES_A_SECOND] [stop=FILE] [then=wait|exit] [largest=N] [least=N] [first=SEQ] [crash=P].  It writes
+`count` lines over all its lives, or until the file `stop` exists; then it says `F` and waits to be stopped (or exits).  `I seq`: lines up to seq
+(exclusive) will be in the next write; `D seq`: lines up to seq are written.
 """
 
 import os

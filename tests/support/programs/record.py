@@ -1,8 +1,8 @@
 """A witness file: what a program saw, written by the program itself, each record one O_APPEND write that is in the file before the program goes on.
 
-Every program begins a life with `S <life> <pid> <incarnation>`, life being its own count, and holds a lock for as long as it lives: a second copy that
-runs at the same time finds the lock taken and writes `X <pid>` instead, which no sampling can miss.  The kernel closes a dying process's files before
-anyone can learn of its death, so an honest successor always gets the lock.
+Every program begins a life with `S <life> <pid> <incarnation>`, life being its own count, and holds a lock for as long as it lives: a second copy
+that runs at the same time finds the lock taken and writes `X <pid>` instead, which no sampling can miss.  The kernel closes a dying process's
+files before anyone can learn of its death, so an honest successor always gets the lock.
 """
 
 import fcntl

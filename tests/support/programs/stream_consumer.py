@@ -1,7 +1,7 @@
 """Takes a stream of lines from stdin and, as a filter, writes each on to stdout; its witness file tells what it read and what it passed on.
 
-Arguments: WITNESS [pass=0|1] [largest_read=N] [crash=P].  `G bytes`: bytes read so far in this life; `R life seq whole`: one line received; `P life seq`: it is going to be passed on;
-`W life seq`: it is passed on; `E`: end-of-file.
+Arguments: WITNESS [pass=0|1] [largest_read=N] [crash=P].  `G bytes`: bytes read so far in this life; `R life seq whole`: one line received; `P
+life seq`: it is going to be passed on; `W life seq`: it is passed on; `E`: end-of-file.
 """
 
 import os

@@ -134,6 +134,18 @@ def test_a_log_that_was_moved_away_or_deleted_is_made_anew(tmp_path: Path, machi
     assert len(lines(tmp_path / "moved")) == 1
 
 
+def test_a_line_goes_to_the_file_that_has_the_name_now_and_not_to_the_one_that_had_it(tmp_path: Path, machine: Machine, logs: list[Log]) -> None:
+    path = tmp_path / "log"
+    log = Log(str(path), machine)
+    logs.append(log)
+    log.info("one")
+    path.rename(tmp_path / "log.1")
+    path.write_text("")
+    log.info("two")
+    assert [text.rpartition(" ")[2] for text in lines(path)] == ["two"]
+    assert len(lines(tmp_path / "log.1")) == 1
+
+
 def test_a_full_disk_is_counted_and_said_afterwards_and_no_line_is_torn(tmp_path: Path, machine: Machine, logs: list[Log]) -> None:
     path = tmp_path / "log"
     log = Log(str(path), machine)
