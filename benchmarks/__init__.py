@@ -1,6 +1,6 @@
 """What the program costs and how fast it is, measured beside what is there to compare with: `make bench`, or `python -m benchmarks --help`.
 
-Each measurement is a module with a NAME and a `measure` that yields figures (figures.py).  A figure carries its target and, where there is one, the
+Each measurement is a module whose `measure` yields figures (figures.py).  A figure carries its target and, where there is one, the
 same figure of a peer or of the bare kernel, taken in the same run: absolute numbers move with the machine, ratios much less.
 
     ours.py, peers.py     one running efsupervisord, supervisord, runsv, all used in the same way

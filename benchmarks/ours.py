@@ -51,7 +51,7 @@ class Ours:
         self.conf = folder / "efsupervisor.yaml"
         self.conf.write_text(yaml.safe_dump({"supervisor": {"var": str(self.var)}, "tasks": tasks, "flows": flows or {}}), encoding="utf-8")
         self.process: subprocess.Popen[bytes] | None = None
-        self.efctl = [*EFCTL, "--var", str(self.var)]
+        self.efctl = [*EFCTL, "-c", str(self.conf)]
 
     # Life ---------------------------------------------------------------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ def end_descendants() -> None:
 
 
 class Programs:
-    """The processes whose last argument is `marker`, counted without disturbing the machine: a full look is taken only when enough processes are new."""
+    """The processes whose last argument is `marker`.  A full look is taken only when enough are new: looking must not disturb the machine."""
 
     def __init__(self, marker: str) -> None:
         self._ending = b"\0" + marker.encode() + b"\0"

@@ -17,7 +17,6 @@ import ctypes
 import fcntl
 import hashlib
 import os
-import random
 import signal
 import struct
 import termios
@@ -99,7 +98,7 @@ class Real:
 
     def fault(self, name: str) -> None:
         """Kill this process with the probability armed for `name`; see the module's docstring."""
-        if self._faults and random.random() < self._faults.get(name, self._faults.get("*", 0.0)):
+        if self._faults and int.from_bytes(os.urandom(4)) / (1 << 32) < self._faults.get(name, self._faults.get("*", 0.0)):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def open(self, path: str, flags: int, mode: int = 0o600, dir_fd: int | None = None) -> int:

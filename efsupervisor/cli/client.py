@@ -235,11 +235,10 @@ class Client:
 
     def _receive(self, request_id: str, deadline: float | None) -> messages.Reply:
         """The next reply to this request; deadline None: whenever it comes, with signs of life asked for meanwhile."""
-        heard_by = self._clock.monotonic() + self._answer_s
-        pinged = False
+        heard_by, pinged = self._clock.monotonic() + self._answer_s, False
         while True:
             now = self._clock.monotonic()
-            until = deadline if deadline is not None else heard_by if pinged else now + PING_S
+            until = deadline if deadline is not None else heard_by if pinged else min(heard_by, now + PING_S)
             frame = self._frame(until - now)
             if frame is not None:
                 reply = self._reply(frame)
@@ -249,7 +248,7 @@ class Client:
             elif deadline is not None or pinged:
                 raise self._silent()
             else:
-                heard_by, pinged = self._clock.monotonic() + self._answer_s, True
+                pinged = True
                 self._send(messages.encode(messages.VersionRequest(id=_PING_ID)), heard_by)
 
     def _frame(self, wait_s: float) -> bytes | None:

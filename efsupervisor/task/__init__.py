@@ -9,8 +9,6 @@ lacks one of the required functions is refused when it is registered, naming wha
 
 from __future__ import annotations
 
-import difflib
-from importlib import metadata
 from typing import NamedTuple
 
 from efsupervisor.errors import Code, EfError, TypeRefused
@@ -76,12 +74,16 @@ def _implements(task: type, function: str) -> bool:
 
 def task_type(name: str) -> TaskType:
     """The row of a type; EfError naming the nearest when there is none."""
-    _discover()
     row = _TABLE.get(name)
+    if row is None:
+        _discover()
+        row = _TABLE.get(name)
     if row is not None:
         return row
     if name in _refused:
         raise TypeRefused(_refused[name])
+    import difflib  # late: the Core is forked for every worker, and this is for a mistake
+
     near = difflib.get_close_matches(name, _TABLE, 1)
     raise EfError(f"there is no task type {name!r}" + (f"; did you mean {near[0]!r}?" if near else f": there are {', '.join(_TABLE)}"), Code.CONFIG)
 
@@ -98,6 +100,8 @@ def _discover() -> None:
     if _discovered:
         return
     _discovered = True
+    from importlib import metadata  # late: 3 MB that every worker would carry, for a table that usually has one row
+
     for entry in metadata.entry_points(group=ENTRY_POINTS):
         try:
             register(entry.name, entry.load())

@@ -12,11 +12,9 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
 import signal
 import socket
 import stat
-import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -139,8 +137,9 @@ class DefaultTaskHelper:
 
     def _elsewhere(self, paths: TaskPaths) -> str | None:
         for base in FIFO_FOLDERS:
+            folder = f"{base}/efsupervisor-{paths.id}-{os.urandom(6).hex()}"
             try:
-                folder = tempfile.mkdtemp(prefix=f"efsupervisor-{paths.id}-", dir=base)
+                self.system.mkdir(folder, 0o700)
             except OSError:
                 continue
             if fifo_keeps_register(folder, self.system):
@@ -179,6 +178,8 @@ class DefaultTaskDelHelper:
 
     def remove(self, task_dir: str) -> None:
         """Remove the task's folder with its journals and its FIFOs.  EfError while a worker or a starting program holds its lock."""
+        import shutil  # late: the Core is forked for every worker, and a removal is rare
+
         paths = TaskPaths(task_dir)
         try:
             fd = self.system.open(paths.lock, os.O_RDWR)

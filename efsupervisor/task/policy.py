@@ -8,7 +8,6 @@ a program that dies each second cannot spin.  A shortage of the machine is never
 from __future__ import annotations
 
 import os
-import random
 import signal
 from typing import NamedTuple
 
@@ -89,5 +88,5 @@ def _failed(spec: TaskSpec, failures: int, reason: str, jitter: float | None) ->
 
 
 def _delay_s(spec: TaskSpec, times: int, jitter: float | None) -> float:
-    drawn = random.uniform(-1, 1) if jitter is None else jitter
+    drawn = int.from_bytes(os.urandom(4)) / (1 << 31) - 1 if jitter is None else jitter
     return float(min(spec.backoff_max_s, spec.backoff_s * 2 ** min(times - 1, 40)) * (1 + drawn / 10))

@@ -8,7 +8,6 @@ import os
 import select
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 
 from efsupervisor.channel import Channel
@@ -83,5 +82,7 @@ class ProcessTask(DefaultTask):
 
 
 def _where(error: BaseException) -> str:
+    import traceback  # late: the Core is forked for every worker, and this is for a fault
+
     frames = traceback.extract_tb(error.__traceback__ or sys.exc_info()[2])
     return " < ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in reversed(frames[-4:]))

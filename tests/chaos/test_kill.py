@@ -56,7 +56,7 @@ def battle(field: Field, seed: int) -> Iterator[tuple[Nemesis, Sampler]]:
     """A field under traffic, its nemesis and the sampler outside."""
     with Sampler(field.supervisor) as sampler, field.supervisor:
         field.await_traffic()
-        yield Nemesis(field.supervisor, field.tasks, seed), sampler
+        yield Nemesis(field.supervisor, field.tasks, seed, streams={"F"}), sampler
 
 
 def test_killed_workers_lose_tear_and_double_nothing_and_no_program_notices(tmp_path: Path, seed: int, full: bool, report: Report) -> None:
@@ -157,6 +157,23 @@ def test_deaths_between_the_steps_cost_nothing(tmp_path: Path, seed: int, full: 
             processes.send(worker.pid, signal.SIGKILL)
         field.supervisor.start()
         conclude(field, nemesis, sampler, report)
+
+
+def test_a_stream_consumer_killed_together_with_its_worker_loses_nothing(tmp_path: Path, seed: int, full: bool, report: Report) -> None:
+    field = Field(tmp_path, seed=seed, parts=("F",), segment=64 << 10)
+    with battle(field, seed) as (nemesis, sampler):
+        while nemesis.tally.total < (60 if full else 6):
+            program_pid, worker_pid = field.supervisor.program_pid("F"), field.supervisor.worker_pid("F")
+            for pid in nemesis.dice.sample([program_pid, worker_pid], 2):
+                processes.send(pid, signal.SIGKILL)
+            nemesis.tally.struck("program with worker")
+            until(lambda: field.supervisor.program_now("F") not in (0, program_pid), 20, lambda: f"F is back\n{field.supervisor.story()}")  # noqa: B023
+        trouble = field.settle_down()
+        verdicts = field.verdicts()
+        sampler.finish()
+        report(nemesis.tally, [verdict for verdict in verdicts if verdict.clean], sampler.copies)
+        assert not [str(one) for one in verdicts if one.lost or one.torn or one.reordered or one.unknown or one.copies], (seed, verdicts)
+        assert not trouble
 
 
 def test_two_streams_into_one_program_never_mix_inside_a_record(tmp_path: Path, seed: int, full: bool, report: Report) -> None:

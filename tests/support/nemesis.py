@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,16 @@ class Tally:
 
 
 class Nemesis:
-    """Kills processes of one supervisor; all randomness comes from the seed."""
+    """Kills processes of one supervisor; all randomness comes from the seed.
 
-    def __init__(self, supervisor: Supervisor, tasks: list[str], seed: int) -> None:
+    streams: consumers without acknowledgements.  Where such a program dies in the same instant as its worker, its pipe dies with its last holder,
+    and nobody can tell any more what it had read: it is given again.  So those two are never struck together here; a test of its own does that.
+    """
+
+    def __init__(self, supervisor: Supervisor, tasks: list[str], seed: int, *, streams: Collection[str] = ()) -> None:
         self.supervisor = supervisor
         self.tasks = tasks
+        self.streams = frozenset(streams)
         self.dice = random.Random(seed)
         self.tally = Tally(seed)
         self._known: dict[str, tuple[int, int]] = {}
@@ -193,11 +199,13 @@ class Nemesis:
 
     def strike_program(self, tasks: list[str]) -> None:
         """Kill a program; with one chance in four its worker at the same instant."""
-        task = self.dice.choice(tasks)
+        rested = [name for name in tasks if name not in self.streams or self._ready_at.get(name, 0.0) <= time.monotonic()]
+        task = self.dice.choice(rested or tasks)
         old = until(
             lambda: self.supervisor.program_now(task), 20, lambda: f"{task} has a program (seed {self.tally.seed})\n{self.supervisor.story()}"
         )
-        worker = self.worker(task) if self.dice.random() < 0.25 and self._ready_at.get(task, 0.0) <= time.monotonic() else 0
+        together = self.dice.random() < 0.25 and task not in self.streams
+        worker = self.worker(task) if together and self._ready_at.get(task, 0.0) <= time.monotonic() else 0
         spin(self.gap())
         began = time.monotonic()
         processes.send(old, signal.SIGKILL)

@@ -160,6 +160,12 @@ def seen_by(*histories: History) -> set[Key]:
     return {entry.key for history in histories for life in history.lives for entry in life.received if entry.whole}
 
 
+def lines_in(journal: Journal) -> set[Key]:
+    """Every whole line that a log holds; it settles which lines of a dying write were written."""
+    parsed = (lines.parse(line) for line in journal.data.split(b"\n"))
+    return {key for key, whole in parsed if whole}
+
+
 # Verdicts -------------------------------------------------------------------------------------------------------------------------------------------
 
 

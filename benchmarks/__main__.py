@@ -1,0 +1,98 @@
+"""`python -m benchmarks`: run the measurements, show one table."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import capture, events, figures, idle, latency, listing, machine, memory, restart, starting, stopping, stream
+from benchmarks.bench import Bench, Measure
+from benchmarks.peers import Unavailable, supervisord_bin
+from benchmarks.processes import become_subreaper, nothing_left
+
+MEASUREMENTS: dict[str, Measure] = {
+    "restart": restart.measure,
+    "start": starting.measure,
+    "stop": stopping.measure,
+    "listing": listing.measure,
+    "memory": memory.measure,
+    "idle": idle.measure,
+    "latency": latency.measure,
+    "capture": capture.measure,
+    "stream": stream.measure,
+    "events": events.measure,
+}
+
+
+def main() -> int:
+    """0: everything that was asked for was measured; 1: something could not be, the table says what."""
+    asked = _arguments()
+    os.umask(0o077)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    become_subreaper()
+    folder = Path(tempfile.mkdtemp(prefix="efsupervisor-bench-", dir=asked.folder))
+    try:
+        with nothing_left():
+            return _run(asked, folder)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(asked: argparse.Namespace, folder: Path) -> int:
+    supervisord, refusal = _supervisord(asked.peers)
+    bench = Bench(folder, quick=asked.quick, supervisord=supervisord)
+    if refusal:
+        bench.skipped["supervisord"] = refusal
+    about = f"{machine.described(folder)}; programs in {bench.tool.language}"
+    found: list[figures.Figure] = []
+    failed = False
+    for name, measure in MEASUREMENTS.items():
+        if asked.only and name not in asked.only:
+            continue
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        try:
+            found += measure(bench)
+        except (OSError, RuntimeError) as error:
+            failed = True
+            bench.skipped[name] = " ".join([str(error), *getattr(error, "__notes__", [])])
+    if asked.json:
+        print(figures.as_json(about, found, bench.skipped))
+    else:
+        print(f"{about}\n\n{figures.table(found)}")
+        for what, why in bench.skipped.items():
+            print(f"not measured: {what}: {why}")
+    return int(failed)
+
+
+def _supervisord(wanted: bool) -> tuple[Path | None, str]:
+    """Where its binaries are, or why it is left out."""
+    if not wanted:
+        return None, "not asked for (--peers)"
+    try:
+        return supervisord_bin(), ""
+    except Unavailable as reason:
+        return None, str(reason)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = ", ".join(MEASUREMENTS)
+    parser.add_argument("--only", action="append", choices=MEASUREMENTS, metavar="NAME", help=f"only this one, may be repeated: {names}")
+    parser.add_argument("--quick", action="store_true", help="less of everything: a first look in about a minute")
+    parser.add_argument("--peers", action="store_true", help="measure supervisord too; it is installed into the user's cache folder")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--folder", type=Path, help="where the temporary folder is made; the journals' file system is part of some figures")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())

@@ -1,0 +1,50 @@
+"""What the processes of a supervisor do while nothing happens: wake-ups and CPU over some seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from benchmarks.bench import Bench
+from benchmarks.figures import Figure, Target
+from benchmarks.processes import Activity, Programs, activity, nothing_left
+from benchmarks.starting import DEADLINE_S, FEW, sleepers
+from efsupervisor.states import State
+
+SETTLE_S = 3.0
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    """Wake-ups of all workers and of the Core in 10 s, CPU in per cent of one core."""
+    span_s = bench.some(10, 3)
+    marker, tasks = sleepers(FEW)
+    peers = _supervisord(bench, tasks, marker, span_s)
+    with nothing_left(), bench.ours(tasks) as ours:
+        workers = [row.worker_pid for row in ours.await_state(State.RUNNING)]
+        time.sleep(SETTLE_S)
+        done = _done([ours.core_pid, *workers], span_s)
+    core, of_workers = done[0], done[1:]
+    cpu = sum(each.cpu_ns for each in done) / 1e9 / span_s * 100
+    theirs: list[dict[str, float | str]] = [{name: figure[which] for name, figure in peers.items()} for which in (0, 1)]
+    yield Figure(f"idle: wake-ups of {FEW} workers in {span_s} s", "", [sum(each.wakeups for each in of_workers)], Target(0))
+    yield Figure(f"idle: wake-ups of the Core in {span_s} s", "", [core.wakeups], Target(span_s / 2), theirs[0])
+    yield Figure("idle: CPU of all", "%", [cpu], Target(0.05), theirs[1])
+
+
+def _done(pids: list[int], span_s: float) -> list[Activity]:
+    before = [activity(pid) for pid in pids]
+    time.sleep(span_s)
+    return [activity(pid) - earlier for pid, earlier in zip(pids, before, strict=True)]
+
+
+def _supervisord(bench: Bench, tasks: dict[str, dict[str, object]], marker: str, span_s: float) -> dict[str, tuple[float, float]]:
+    peer = bench.supervisord(tasks)
+    if peer is None:
+        return {}
+    with nothing_left():
+        programs = Programs(marker)
+        with peer:
+            programs.await_count(FEW, DEADLINE_S)
+            time.sleep(SETTLE_S)
+            (done,) = _done([peer.pid], span_s)
+            return {peer.name: (float(done.wakeups), done.cpu_ns / 1e9 / span_s * 100)}

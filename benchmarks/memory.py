@@ -1,0 +1,45 @@
+"""Proportional memory (PSS): of a worker, of the Core, and of a supervisor without a task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from benchmarks.bench import Bench
+from benchmarks.figures import Figure, Target
+from benchmarks.processes import Programs, nothing_left, pss_kib
+from benchmarks.starting import DEADLINE_S, FEW, sleepers
+from efsupervisor.states import State
+
+SETTLE_S = 2.0
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    """KiB and MiB; programs are not counted."""
+    marker, tasks = sleepers(FEW)
+    peers = [_supervisord(bench, tasks, marker), _supervisord(bench, {}, "")]
+    with nothing_left(), bench.ours(tasks) as ours:
+        workers = [row.worker_pid for row in ours.await_state(State.RUNNING)]
+        time.sleep(SETTLE_S)
+        of_workers, of_core = sum(map(pss_kib, workers)), pss_kib(ours.core_pid)
+    with nothing_left(), bench.ours({}) as ours:
+        ours.await_state(State.RUNNING)
+        time.sleep(SETTLE_S)
+        alone = pss_kib(ours.core_pid)
+    yield Figure("memory of a worker (PSS)", "KiB", [of_workers / FEW], Target(800, text="<= 800, aim 500"))
+    yield Figure(f"Core with {FEW} tasks (PSS)", "MiB", [of_core / 1024])
+    yield Figure("all of it, for each task", "KiB", [(of_workers + of_core) / FEW], peers={name: kib / FEW for name, kib in peers[0].items()})
+    yield Figure("no task (PSS)", "MiB", [alone / 1024], Target(25), {name: kib / 1024 for name, kib in peers[1].items()})
+
+
+def _supervisord(bench: Bench, tasks: dict[str, dict[str, object]], marker: str) -> dict[str, float]:
+    peer = bench.supervisord(tasks)
+    if peer is None:
+        return {}
+    with nothing_left():
+        programs = Programs(marker)
+        with peer:
+            peer.await_socket()
+            programs.await_count(len(tasks), DEADLINE_S)
+            time.sleep(SETTLE_S)
+            return {peer.name: pss_kib(peer.pid)}
