@@ -36,6 +36,9 @@ _PIDFD_GET_INFO = 0xC040FF0B
 _PIDFD_INFO_EXIT = 1 << 3
 _F_SETPIPE_SZ = 1031
 _F_GETPIPE_SZ = 1032
+_LIBC_SIGNALS = (32, 33)
+_SYS_RT_SIGACTION = {"x86_64": 13, "aarch64": 134, "riscv64": 134, "armv7l": 174, "ppc64le": 173, "s390x": 174}
+_SIGSET_BYTES = 8
 
 
 class Fault(Protocol):
@@ -203,6 +206,17 @@ class Real:
     def no_new_privs(self) -> None:
         """execve can no longer raise privileges; prctl(2)."""
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+    def default_libc_signals(self) -> None:
+        """Default disposition for the two signals that the C library keeps for itself and lets nobody set (signal(7): it uses 32 and 33).
+
+        A parent that ignored them passes that on through every exec; only the system call itself can take it back.  An architecture whose number for
+        it is not known here is left as it is.
+        """
+        number = _SYS_RT_SIGACTION.get(os.uname().machine)
+        default = bytes(64)  # longer than struct kernel_sigaction anywhere; SIG_DFL, no flags, an empty mask are zeros
+        for signum in _LIBC_SIGNALS if number is not None else ():
+            _LIBC.syscall(ctypes.c_long(number), ctypes.c_long(signum), default, None, ctypes.c_long(_SIGSET_BYTES))
 
     def drop_bounding_set(self) -> None:
         """Remove every capability from the bounding set; needs CAP_SETPCAP, so it comes before the uid changes."""

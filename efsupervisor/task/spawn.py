@@ -161,7 +161,7 @@ def _child(
     steps: dict[str, Callable[[], None]] = {
         "session": os.setsid,
         "record": lambda: _record(system, paths, incarnation, started_ns, boot),
-        "signals": _default_signals,
+        "signals": lambda: _default_signals(system),
         "umask": lambda: _umask(what.umask),
         "privileges": lambda: _become(system, what.account),
         "directory": lambda: os.chdir(what.directory or "/"),
@@ -193,11 +193,12 @@ def _umask(mask: int) -> None:
     os.umask(mask)
 
 
-def _default_signals() -> None:
+def _default_signals(system: Real) -> None:
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         with contextlib.suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL)
+    system.default_libc_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
 
 

@@ -23,7 +23,7 @@ import pytest
 
 from efsupervisor.states import State
 from efsupervisor.task import lives
-from tests.support import processes, witness
+from tests.support import naive_supervisor, processes, witness
 from tests.support.field import RESTARTS, Field
 from tests.support.nemesis import Nemesis, Sampler, Tally
 from tests.support.programs import lines
@@ -308,7 +308,8 @@ def test_exit_statuses_of_jobs_are_right_or_unknown_whoever_was_killed(tmp_path:
 
 
 def test_the_checker_catches_a_supervisor_that_writes_its_mark_after_the_write(tmp_path: Path, seed: int) -> None:
-    field = Field(tmp_path, seed=seed, rate=3000, parts=("E8", "F"), noise=0.0, launcher=ROOT / "tests" / "support" / "naive_supervisor.py")
+    armed, launcher = {"EFSUPERVISOR_FAULTS": f"{naive_supervisor.FAULT}=0.002"}, ROOT / "tests" / "support" / "naive_supervisor.py"
+    field = Field(tmp_path, seed=seed, rate=3000, parts=("E8", "F"), noise=0.0, environment=armed, launcher=launcher)
     with field.supervisor:
         field.await_traffic()
         nemesis, deadline = Nemesis(field.supervisor, ["E8", "F"], seed), time.monotonic() + 60

@@ -1,6 +1,7 @@
 """efsupervisord with one deliberate mistake, to prove that the chaos tests can fail: the mark of what went into stdin is written after the write.
 
 This is what a plain reading of "remember how much was sent" gives.  A worker killed between the two is followed by one that sends the piece again.
+Between the two is a fault point, FAULT, as the real register has them between its steps, so that a run does not hang on the luck of its kills.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from efsupervisor.errors import JournalError
 from efsupervisor.system import Real
 from efsupervisor.task import stdin
 from efsupervisor.task.delivery import Delivery, Record
+
+FAULT = "naive:written"
 
 
 class NaiveRegister:
@@ -36,6 +39,7 @@ class NaiveRegister:
             return False
         if written != len(piece):
             raise JournalError(f"a pipe took {written} of {len(piece)} bytes that it had room for")
+        self._system.fault(FAULT)
         state.put += written
         self._record.save(state)
         return True

@@ -11,7 +11,7 @@ from pathlib import Path
 from efsupervisor.states import State
 from tests.support.field import Field
 from tests.support.nemesis import Nemesis
-from tests.support.supervisor import Supervisor
+from tests.support.supervisor import ROOT, Supervisor
 from tests.support.wait import until
 
 Mount = Callable[..., Path]
@@ -119,7 +119,7 @@ def test_a_program_of_another_user_can_open_its_standard_streams_by_name(as_root
         assert supervisor.output("N", "err") == b"err\n"
 
 
-def test_a_program_of_another_user_keeps_no_privilege(as_root: None, tmp_path: Path) -> None:
+def test_a_program_of_another_user_keeps_no_privilege_and_no_ignored_signal(as_root: None, tmp_path: Path) -> None:
     tasks = {
         "N": {
             "command": ["grep", "-E", "^(Uid|Gid|Groups|NoNewPrivs|CapEff|CapBnd|SigIgn|SigBlk):", "/proc/self/status"],
@@ -128,7 +128,7 @@ def test_a_program_of_another_user_keeps_no_privilege(as_root: None, tmp_path: P
             "directory": "/",
         }
     }
-    with Supervisor(tmp_path, tasks) as supervisor:
+    with Supervisor(tmp_path, tasks, launcher=ROOT / "tests" / "support" / "deaf_supervisor.py") as supervisor:
         supervisor.await_state("N", State.EXITED)
         lines = dict(line.split(":\t", 1) for line in supervisor.output("N").decode().splitlines())
         nobody = str(pwd.getpwnam("nobody").pw_uid)
