@@ -64,10 +64,11 @@ class Program:
         return self.reaped
 
     def signal(self, number: int, cookie: bytes) -> None:
-        """Send a signal to the program and its whole tree."""
+        """Send a signal to the program and its whole tree; of one that ended while nobody watched (no pidfd) only to what it left behind."""
         for pid in self._tree(cookie):
             tree.signal_one(self._system, pid, number, member=True)
-        self._system.pidfd_signal(self.pidfd, number)
+        if self.pidfd >= 0:
+            self._system.pidfd_signal(self.pidfd, number)
 
     def _tree(self, cookie: bytes) -> list[int]:
         if self.adopted:

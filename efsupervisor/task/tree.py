@@ -41,10 +41,11 @@ def descendants(pid: int) -> list[int]:
 
 
 def strays(session: int, cookie: bytes, own: int) -> list[int]:
-    """Living processes of a session or with the cookie in their environment; `own` (the caller) is never among them."""
+    """Living processes of a session (0: of none, for that is where the kernel's threads are) or with the cookie in their environment; `own` (the
+    caller) is never among them."""
     found = []
     for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) not in (own, 1) and (_session(name) == session or _has_cookie(name, cookie)):
+        if name.isdigit() and int(name) not in (own, 1) and ((session and _session(name) == session) or _has_cookie(name, cookie)):
             found.append(int(name))
     return found
 
