@@ -73,6 +73,24 @@ class Mode(enum.StrEnum):
     SHARE = "share"
 
 
+class Role(enum.StrEnum):
+    """What a caller may do; each includes those before it."""
+
+    VIEW = "view"
+    """Look: status, figures, logs."""
+    OPERATE = "operate"
+    """Start, stop, restart, put events."""
+    ADMIN = "admin"
+    """Everything: who may configure may run any program as any user the supervisor may become."""
+
+    def includes(self, other: Role) -> bool:
+        """Whether who has this role may do what `other` may."""
+        return _RANK[self] >= _RANK[other]
+
+
+_RANK = {Role.VIEW: 0, Role.OPERATE: 1, Role.ADMIN: 2}
+
+
 class Framing(enum.IntEnum):
     """How one event is told from the next on stdin; numbers are part of the on-disk records."""
 

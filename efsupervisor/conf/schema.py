@@ -1,7 +1,7 @@
 """What a configuration may say: frozen structs whose field names are the YAML keys.
 
-Three sections: `supervisor` (the daemon itself), `tasks` (by name) and `flows` (by name).  A TaskSpec or FlowSpec also travels on the wire, so a
-field is only ever added at the end and with a default.  The structs hold values that were checked by the loader; they never read a file.
+Five sections: `supervisor` (the daemon itself and its siblings), `tasks`, `flows`, `groups` and `schedules` (each by name).  The specs also travel on
+wires and lie in the saved state, so a field is only ever added at the end and with a default.  The structs hold values that were checked by the loader; they never read a file.
 
 Units: seconds as floats, sizes as bytes.
 """
@@ -103,9 +103,88 @@ class FlowSpec(msgspec.Struct, frozen=True, kw_only=True):
     on_consumers_done: str = "stop"
 
 
+class GroupSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that stands for several tasks wherever names are accepted.  tasks: names or patterns (`*`, `?`, `[abc]`)."""
+
+    name: str
+    tasks: list[str]
+
+
+class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happens at certain times of the wall clock.
+
+    cron: five fields, or six with seconds first, as cronsim reads them.  timezone: an IANA name, empty for the machine's.  act, trm: tasks or groups to
+    start or to stop.  task with put: an event to put into that task's input queue; `{time}` in it is replaced by the time that was due (ISO 8601).
+    missed: what happens to times that passed while no supervisor ran: `skip`, or `once` for one run in place of them all.
+    """
+
+    name: str
+    cron: str
+    timezone: str = ""
+    act: list[str] = []
+    trm: list[str] = []
+    task: str = ""
+    put: str = ""
+    missed: str = "skip"
+    enabled: bool = True
+
+
+class WebSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The web listener.  host: an address of this machine; anything but loopback needs a certificate.  hosts: names a request's Host header may have besides
+    that address and `localhost`.  request_s: longest time for one request to arrive; idle_s: for a connection to say nothing."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = 8642
+    hosts: list[str] = []
+    certificate: str = ""
+    key: str = ""
+    threads: int = 8
+    connections: int = 4096
+    request_s: float = 5.0
+    idle_s: float = 15.0
+    max_header: int = 16 << 10
+    max_body: int = 1 << 20
+
+
+class ResourceSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The resource collector.  interval_s: between two looks; keep: looks kept in memory for the node and for each task.  url: where each look is posted
+    as JSON, empty for nowhere."""
+
+    enabled: bool = True
+    interval_s: float = 5.0
+    keep: int = 360
+    url: str = ""
+
+
+class ResultSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The result collector.  tasks: whose results are collected (names, groups, patterns, `all`).  keep: last results kept in memory for each task.
+    url: where results are posted as JSON; alert_url: where alerts are; empty for nowhere."""
+
+    enabled: bool = True
+    tasks: tuple[str, ...] = ("all",)
+    keep: int = 100
+    url: str = ""
+    alert_url: str = ""
+
+
+class PostSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """How collectors post.  timeout_s: for one post; retry_max_s: longest delay between two tries; spool_bytes: what may wait on disk for a server that is
+    down before the oldest is dropped (and counted).  allow_private: hosts on private or loopback addresses that may be posted to."""
+
+    timeout_s: float = 5.0
+    retry_max_s: float = 60.0
+    spool_bytes: int = 16 << 20
+    batch: int = 200
+    allow_private: list[str] = []
+    token_file: str = ""
+
+
 class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon itself.  var: folder of its state, relative to the configuration file's folder.  ping_s / ping_deadline_s: how often a worker is asked
-    for a sign of life, and how long it may take before it is replaced.  shutdown_s: longest wait for all tasks at shutdown, 0 for their own limits."""
+    for a sign of life, and how long it may take before it is replaced.  shutdown_s: longest wait for all tasks at shutdown, 0 for their own limits.
+    log_format: `text` or `json`.  services: false runs no siblings at all.  heartbeat_s / heartbeat_deadline_s: the same for siblings.
+    history: ended runs that are kept.  alerts: alerts that are kept."""
 
     var: str = "../var"
     log_level: str = "info"
@@ -114,6 +193,16 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
     ping_s: float = 30.0
     ping_deadline_s: float = 5.0
     shutdown_s: float = 0.0
+    log_format: str = "text"
+    services: bool = True
+    heartbeat_s: float = 1.0
+    heartbeat_deadline_s: float = 5.0
+    history: int = 100_000
+    alerts: int = 10_000
+    web: WebSpec = WebSpec()
+    resource: ResourceSpec = ResourceSpec()
+    result: ResultSpec = ResultSpec()
+    post: PostSpec = PostSpec()
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,3 +212,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     supervisor: SupervisorSpec = SupervisorSpec()
     tasks: list[TaskSpec] = []
     flows: list[FlowSpec] = []
+    groups: list[GroupSpec] = []
+    schedules: list[ScheduleSpec] = []

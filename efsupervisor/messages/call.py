@@ -1,0 +1,280 @@
+"""Between the middle interface and whoever speaks to it: commands in, answers out.
+
+A Call names a verb (efsupervisor.interface) and carries its fields as JSON, which the middle interface decodes into that verb's own type; a ConsoleCall
+carries one line of the console language.  Both come from `efctl` over a Unix socket, and from the web listener and the collectors over ZeroMQ.  A reply
+has the call's id; a call that comes again with the same id is not run twice.
+
+A collector is also asked: it says Here, and from then on gets Queries on the same line and answers them as it would be answered.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from efsupervisor.messages.core import (
+    Change,
+    EventRow,
+    FailedReply,
+    FlowRow,
+    GroupRow,
+    Outcome,
+    RunRow,
+    ScheduleRow,
+    ServiceRow,
+    SettingRow,
+    TaskDetail,
+    TaskStatus,
+)
+from efsupervisor.messages.frame import PROTOCOL, Message
+from efsupervisor.states import Role
+
+
+class Call(Message, frozen=True, kw_only=True):
+    """Do this.  fields: the verb's fields as a JSON object.  deadline_s: how long the caller waits; 0 without limit (then it asks `daemon.version` meanwhile
+    for a sign of life).  role: at most this, whatever the caller's uid would allow.  on_behalf: who is meant, for the log."""
+
+    id: str
+    verb: str
+    fields: msgspec.Raw = msgspec.Raw(b"{}")
+    deadline_s: float = 5.0
+    role: Role = Role.ADMIN
+    on_behalf: str = ""
+
+
+class ConsoleCall(Message, frozen=True, kw_only=True):
+    """One line of the console language; answered by Lines.  language: `en` or `ko`."""
+
+    id: str
+    line: str
+    deadline_s: float = 5.0
+    role: Role = Role.ADMIN
+    on_behalf: str = ""
+    language: str = "en"
+
+
+class Here(Message, frozen=True, kw_only=True):
+    """A collector (`resource`, `result`) is on this line and may be asked; said every second."""
+
+    name: str
+
+
+# Answers --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+class Tasks(Message, frozen=True, kw_only=True):
+    """Status of tasks."""
+
+    rows: list[TaskStatus]
+
+
+class Specs(Message, frozen=True, kw_only=True):
+    """Tasks as they are configured."""
+
+    rows: list[TaskDetail]
+
+
+class Flows(Message, frozen=True, kw_only=True):
+    """Edges."""
+
+    rows: list[FlowRow]
+
+
+class Groups(Message, frozen=True, kw_only=True):
+    """Groups."""
+
+    rows: list[GroupRow]
+
+
+class Schedules(Message, frozen=True, kw_only=True):
+    """Schedules."""
+
+    rows: list[ScheduleRow]
+
+
+class Settings(Message, frozen=True, kw_only=True):
+    """Settings in force."""
+
+    rows: list[SettingRow]
+
+
+class Difference(Message, frozen=True, kw_only=True):
+    """What differs between the file and what runs (or did, when it was applied)."""
+
+    rows: list[Change]
+    applied: bool = False
+
+
+class Events(Message, frozen=True, kw_only=True):
+    """What happened; next: where to go on."""
+
+    rows: list[EventRow]
+    next: int = 0
+    lost: int = 0
+
+
+class Runs(Message, frozen=True, kw_only=True):
+    """Ended runs."""
+
+    rows: list[RunRow]
+
+
+class Done(Message, frozen=True, kw_only=True):
+    """One outcome for each thing that was named."""
+
+    rows: list[Outcome]
+
+
+class Piece(Message, frozen=True, kw_only=True):
+    """Bytes of a journal; fields as in ReadReply."""
+
+    task: str
+    stream: str
+    offset: int
+    data: bytes
+    next: int
+    end: int
+
+
+class Text(Message, frozen=True, kw_only=True):
+    """Text for a person, lines ended by newlines."""
+
+    text: str
+
+
+class Lines(Message, frozen=True, kw_only=True):
+    """The console language's answer: each line begins with `OK : ` or `NOK : `.  code: of the first NOK, `ok` when there is none."""
+
+    lines: list[str]
+    code: str = "ok"
+
+
+class About(Message, frozen=True, kw_only=True):
+    """Who answers: the Core, its siblings, and what ails them.  ready: every sibling that is wanted runs."""
+
+    version: str
+    pid: int
+    since: float
+    protocol: int = PROTOCOL
+    services: list[ServiceRow] = []
+    ailments: list[str] = []
+    ready: bool = True
+
+
+class NodeSample(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine at one time.  cpu: per cent of all processors; rates are per second since the look before."""
+
+    wall: float
+    cpu: float = 0.0
+    cpus: int = 1
+    load1: float = 0.0
+    memory_total: int = 0
+    memory_used: int = 0
+    swap_used: int = 0
+    disk_total: int = 0
+    disk_used: int = 0
+    disk_read: float = 0.0
+    disk_written: float = 0.0
+    net_received: float = 0.0
+    net_sent: float = 0.0
+    processes: int = 0
+
+
+class TaskSample(msgspec.Struct, frozen=True, kw_only=True):
+    """A task's whole tree at one time.  cpu: per cent of one processor.  rss, pss: bytes (pss 0 where it was not read).  worker_rss: of the worker."""
+
+    wall: float
+    cpu: float = 0.0
+    rss: int = 0
+    threads: int = 0
+    fds: int = 0
+    processes: int = 0
+    read: float = 0.0
+    written: float = 0.0
+    worker_rss: int = 0
+
+
+class TaskFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """One task's samples, oldest first; the last one only unless a history was asked for."""
+
+    task: str
+    samples: list[TaskSample]
+
+
+class Resources(Message, frozen=True, kw_only=True):
+    """Figures of the node (oldest first) and of tasks.  interval_s: between two looks."""
+
+    node: list[NodeSample]
+    rows: list[TaskFigures]
+    interval_s: float = 5.0
+
+
+class ResultRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One result: a line that a task wrote to stdout, where it stands in the journal, and when it was seen."""
+
+    task: str
+    offset: int
+    wall: float
+    data: bytes
+
+
+class Results(Message, frozen=True, kw_only=True):
+    """The last results, oldest first for each task.  posted, waiting, dropped: what became of posts."""
+
+    rows: list[ResultRow]
+    posted: int = 0
+    waiting: int = 0
+    dropped: int = 0
+
+
+class Recovered(Message, frozen=True, kw_only=True):
+    """What a second instance made of one event.  ended: false when the time-out ended it."""
+
+    task: str
+    ended: bool
+    exit_status: int | None = None
+    exit_known: bool = True
+    acknowledged: bool = False
+    out: bytes = b""
+    err: bytes = b""
+    took_s: float = 0.0
+    reason: str = ""
+
+
+Answer = (
+    Tasks | Specs | Flows | Groups | Schedules | Settings | Difference | Events | Runs | Done | Piece | Text | Lines | About | Resources | Results
+    | Recovered
+)  # fmt: skip
+
+
+class Answered(Message, frozen=True, kw_only=True):
+    """The answer to a call.  One that does not fit into a frame comes as several with the same id; all but the last say `more`, and their rows (texts,
+    lines) are parts of one list (text)."""
+
+    id: str
+    answer: Answer
+    more: bool = False
+
+
+# What a collector is asked ---------------------------------------------------------------------------------------------------------------------------
+
+
+class ResourceQuery(Message, frozen=True, kw_only=True):
+    """Figures of the node and the tasks (all when empty).  samples: how many of the last for each."""
+
+    id: str
+    names: list[str] = []
+    samples: int = 1
+
+
+class ResultQuery(Message, frozen=True, kw_only=True):
+    """Last results of the tasks (all when empty)."""
+
+    id: str
+    names: list[str] = []
+    limit: int = 20
+
+
+ToMiddle = Call | ConsoleCall | Here | Answered | FailedReply
+"""What arrives at the middle interface; Answered and FailedReply come from collectors that were asked."""
+FromMiddle = Answered | FailedReply | ResourceQuery | ResultQuery
+"""What leaves it."""

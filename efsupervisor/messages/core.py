@@ -1,0 +1,461 @@
+"""Between the Core and whoever asks it: the middle interface, and `efctl` where that one cannot be had."""
+
+from __future__ import annotations
+
+import msgspec
+
+from efsupervisor.conf.schema import FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
+from efsupervisor.errors import Code
+from efsupervisor.messages.frame import PROTOCOL, Message
+from efsupervisor.states import Goal, Mode, State
+
+# Client to Core -------------------------------------------------------------------------------------------------------------------------------------
+
+
+class _Request(Message, frozen=True, kw_only=True):
+    """id: of the asker's own choice, repeated on a retry; a request that changes something and comes again with an id of the last REMEMBERED is answered
+    from memory.  asked_by: on whose behalf, for the log; empty: the connection's own peer.
+
+    Where tasks are named, a name may be a task's, a group's, a pattern with `*`, `?` or `[...]`, or `all`."""
+
+    id: str
+    asked_by: str = ""
+
+
+class StatusRequest(_Request, frozen=True, kw_only=True):
+    """State of the named tasks, of all when the list is empty.  Answered by one or more StatusReply."""
+
+    names: list[str] = []
+
+
+class ActRequest(_Request, frozen=True, kw_only=True):
+    """Start the named tasks (`all` stands for every one).  wait: answer only when each is RUNNING, at rest or has failed."""
+
+    names: list[str]
+    wait: bool = True
+
+
+class TrmRequest(_Request, frozen=True, kw_only=True):
+    """Stop the named tasks.  wait: answer only when each is at rest."""
+
+    names: list[str]
+    wait: bool = True
+
+
+class RestartRequest(_Request, frozen=True, kw_only=True):
+    """Stop the named tasks and start them again; one at rest is just started.  wait: as for ActRequest."""
+
+    names: list[str]
+    wait: bool = True
+
+
+class PutRequest(_Request, frozen=True, kw_only=True):
+    """Append one event to a task's own input queue.  put_id: repeat it on a retry."""
+
+    task: str
+    put_id: str
+    data: bytes
+
+
+class ReadRequest(_Request, frozen=True, kw_only=True):
+    """Bytes of a task's journal.  stream: out, err, input or dead.  offset: where to begin; None with `lines` reads the last `lines` lines."""
+
+    task: str
+    stream: str = "out"
+    offset: int | None = None
+    lines: int = 10
+    limit: int = 48 << 10
+
+
+class ClearRequest(_Request, frozen=True, kw_only=True):
+    """Skip what waits in a task's own input queue; the task must be at rest."""
+
+    names: list[str]
+
+
+class SpecsRequest(_Request, frozen=True, kw_only=True):
+    """Everything about the named tasks (all when empty): spec, origin, folders, neighbours.  Answered by one or more SpecsReply."""
+
+    names: list[str] = []
+
+
+class AddTaskRequest(_Request, frozen=True, kw_only=True):
+    """A new task, saved, and started when its spec says autostart.  replace: an added task of this name gets this spec (a task of the file cannot be
+    replaced: edit the file)."""
+
+    spec: TaskSpec
+    replace: bool = False
+
+
+class DelTaskRequest(_Request, frozen=True, kw_only=True):
+    """Stop added tasks, forget them and remove their folders."""
+
+    names: list[str]
+
+
+class FlowsRequest(_Request, frozen=True, kw_only=True):
+    """Every edge with its figures.  Answered by one or more FlowsReply."""
+
+    names: list[str] = []
+
+
+class AddFlowRequest(_Request, frozen=True, kw_only=True):
+    """A new flow between tasks that exist, saved.  replace: as for AddTaskRequest."""
+
+    flow: FlowSpec
+    replace: bool = False
+
+
+class DelFlowRequest(_Request, frozen=True, kw_only=True):
+    """Forget added flows."""
+
+    names: list[str]
+
+
+class GroupsRequest(_Request, frozen=True, kw_only=True):
+    """Every group.  Answered by GroupsReply."""
+
+
+class SetGroupRequest(_Request, frozen=True, kw_only=True):
+    """Make or replace an added group."""
+
+    group: GroupSpec
+
+
+class DelGroupRequest(_Request, frozen=True, kw_only=True):
+    """Forget added groups."""
+
+    names: list[str]
+
+
+class SchedulesRequest(_Request, frozen=True, kw_only=True):
+    """Every schedule with its next time.  Answered by SchedulesReply."""
+
+
+class SetScheduleRequest(_Request, frozen=True, kw_only=True):
+    """Make or replace an added schedule."""
+
+    schedule: ScheduleSpec
+
+
+class DelScheduleRequest(_Request, frozen=True, kw_only=True):
+    """Forget added schedules."""
+
+    names: list[str]
+
+
+class SettingsRequest(_Request, frozen=True, kw_only=True):
+    """The settings in force.  Answered by SettingsReply."""
+
+
+class SetSettingRequest(_Request, frozen=True, kw_only=True):
+    """Set one key of the `supervisor` section (`web.port`) at run time, saved; value as it would be written in the file, None goes back to the file."""
+
+    key: str
+    value: str | None = None
+
+
+class RereadRequest(_Request, frozen=True, kw_only=True):
+    """Read the configuration file again and say what differs from what runs.  apply: then make it so, all or nothing.  accept_removals: also when more
+    than a fifth of the running tasks would be removed."""
+
+    apply: bool = False
+    accept_removals: bool = False
+
+
+class EventsRequest(_Request, frozen=True, kw_only=True):
+    """Transitions and alerts from number `since` on (None: from now on).  wait_s: answer late rather than with nothing.  names: of these tasks only."""
+
+    since: int | None = 0
+    limit: int = 200
+    wait_s: float = 0.0
+    names: list[str] = []
+    what: list[str] = []
+
+
+class HistoryRequest(_Request, frozen=True, kw_only=True):
+    """The newest ended runs of the named tasks (all when empty), newest first; before: only those with a lower number."""
+
+    names: list[str] = []
+    limit: int = 50
+    before: int | None = None
+
+
+class ServicesRequest(_Request, frozen=True, kw_only=True):
+    """The siblings, and what ails the supervisor.  Answered by ServicesReply."""
+
+
+class ShutdownRequest(_Request, frozen=True, kw_only=True):
+    """Stop every task in parallel, then the supervisor.  Answered by DoneReply when every task is at rest, just before the Core ends."""
+
+
+class VersionRequest(_Request, frozen=True, kw_only=True):
+    """Who is there?"""
+
+
+Request = (
+    StatusRequest | ActRequest | TrmRequest | RestartRequest | PutRequest | ReadRequest | ClearRequest
+    | SpecsRequest | AddTaskRequest | DelTaskRequest | FlowsRequest | AddFlowRequest | DelFlowRequest
+    | GroupsRequest | SetGroupRequest | DelGroupRequest | SchedulesRequest | SetScheduleRequest | DelScheduleRequest
+    | SettingsRequest | SetSettingRequest | RereadRequest | EventsRequest | HistoryRequest | ServicesRequest
+    | ShutdownRequest | VersionRequest
+)  # fmt: skip
+
+
+# Rows ----------------------------------------------------------------------------------------------------------------------------------------------
+
+
+class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a status.  uptime_s: of the program, 0 when none runs.  worker_alive: a worker answers."""
+
+    name: str
+    state: State
+    goal: Goal
+    pid: int = 0
+    uptime_s: float = 0.0
+    reason: str = ""
+    restarts: int = 0
+    exit_status: int | None = None
+    exit_known: bool = True
+    blocked_by: list[str] = []
+    kind_of: str = "service"
+    finished: bool = False
+    lag_bytes: int = 0
+    outstanding: int = 0
+    delivered: int = 0
+    acknowledged: int = 0
+    dead_letters: int = 0
+    health: str = ""
+    worker_pid: int = 0
+    incarnation: int = 0
+
+
+class TaskDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A task as it is configured.  origin: `file`, `added`, or `left` (not configured any more, but something of it runs).  folder: where its journals
+    are.  from_tasks, to_tasks: its neighbours in flows."""
+
+    spec: TaskSpec
+    origin: str = "file"
+    folder: str = ""
+    groups: list[str] = []
+    from_tasks: list[str] = []
+    to_tasks: list[str] = []
+
+
+class FlowRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One edge.  lag_bytes: written and not yet acknowledged by the consumer; held_back: the producer waits for it."""
+
+    flow: str
+    producer: str
+    consumers: list[str]
+    mode: Mode = Mode.BROAD
+    origin: str = "file"
+    lag_bytes: int = 0
+    max_lag: int = 0
+    overflow: str = "block"
+    held_back: bool = False
+
+
+class GroupRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A group; members: the tasks it stands for now."""
+
+    name: str
+    tasks: list[str]
+    members: list[str] = []
+    origin: str = "file"
+
+
+class ScheduleRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule; times are wall clock seconds, 0 for none."""
+
+    spec: ScheduleSpec
+    origin: str = "file"
+    next_wall: float = 0.0
+    last_wall: float = 0.0
+    last_outcome: str = ""
+
+
+class SettingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting: the value in force as text, where it comes from (`default`, `file`, `set`), and whether a change works at once."""
+
+    key: str
+    value: str
+    origin: str = "default"
+    live: bool = True
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One difference between the file and what runs.  what: `added`, `removed` or `changed`.  fields: which keys.  effect: what applying it does (`starts`,
+    `stops`, `restarts`, `in place`, `at the next start of efsupervisord`)."""
+
+    noun: str
+    name: str
+    what: str
+    fields: list[str] = []
+    effect: str = ""
+
+
+class EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened.  seq: counts up, never used twice in one var/.  what: `state` for a transition (before, after, pid), else the kind of an
+    alert (`message`, `dead-letter`, `health`, ...) with the event in progress and the last lines the program said."""
+
+    seq: int
+    wall: float
+    what: str
+    task: str
+    sentence: str = ""
+    before: str = ""
+    after: str = ""
+    pid: int = 0
+    event: bytes = b""
+    lines: list[str] = []
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One ended life of a program.  out_bytes, err_bytes: what it wrote.  state: what the task became."""
+
+    number: int
+    task: str
+    incarnation: int
+    began: float
+    ended: float
+    exit_status: int | None = None
+    exit_known: bool = True
+    state: str = ""
+    reason: str = ""
+    out_bytes: int = 0
+    err_bytes: int = 0
+    pid: int = 0
+
+
+class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One sibling.  state: STARTING, RUNNING, BACKOFF, STOPPED.  since: wall time of that state.  reason: why it was last replaced."""
+
+    name: str
+    state: State = State.STOPPED
+    pid: int = 0
+    since: float = 0.0
+    restarts: int = 0
+    reason: str = ""
+    health: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one task of a command."""
+
+    task: str
+    ok: bool
+    code: Code = Code.OK
+    sentence: str = ""
+
+
+class _Reply(Message, frozen=True, kw_only=True):
+    id: str
+
+
+class StatusReply(_Reply, frozen=True, kw_only=True):
+    """Some rows; `more` says that another StatusReply with the same id follows."""
+
+    tasks: list[TaskStatus]
+    more: bool = False
+
+
+class DoneReply(_Reply, frozen=True, kw_only=True):
+    """One outcome for each task that was named."""
+
+    outcomes: list[Outcome] = []
+
+
+class ReadReply(_Reply, frozen=True, kw_only=True):
+    """Bytes from `offset` on (after gaps were skipped); end: the journal's end when it was read; next: where to go on."""
+
+    offset: int
+    data: bytes
+    next: int
+    end: int
+
+
+class SpecsReply(_Reply, frozen=True, kw_only=True):
+    """Some tasks; `more` as in StatusReply."""
+
+    tasks: list[TaskDetail]
+    more: bool = False
+
+
+class FlowsReply(_Reply, frozen=True, kw_only=True):
+    """Some edges; `more` as in StatusReply."""
+
+    rows: list[FlowRow]
+    more: bool = False
+
+
+class GroupsReply(_Reply, frozen=True, kw_only=True):
+    """Every group; `more` as in StatusReply."""
+
+    rows: list[GroupRow]
+    more: bool = False
+
+
+class SchedulesReply(_Reply, frozen=True, kw_only=True):
+    """Every schedule; `more` as in StatusReply."""
+
+    rows: list[ScheduleRow]
+    more: bool = False
+
+
+class SettingsReply(_Reply, frozen=True, kw_only=True):
+    """Every setting."""
+
+    rows: list[SettingRow]
+    more: bool = False
+
+
+class DifferenceReply(_Reply, frozen=True, kw_only=True):
+    """What differs; applied: it does no longer.  `more` as in StatusReply."""
+
+    changes: list[Change]
+    applied: bool = False
+    more: bool = False
+
+
+class EventsReply(_Reply, frozen=True, kw_only=True):
+    """Events in order; next: where to go on; lost: how many between `since` and the first of these are not kept any more."""
+
+    rows: list[EventRow]
+    next: int
+    lost: int = 0
+
+
+class HistoryReply(_Reply, frozen=True, kw_only=True):
+    """Ended runs, newest first."""
+
+    rows: list[RunRow]
+
+
+class ServicesReply(_Reply, frozen=True, kw_only=True):
+    """The siblings; ailments: sentences about the supervisor itself (a disk that is full, a state file that is locked)."""
+
+    rows: list[ServiceRow]
+    ailments: list[str] = []
+
+
+class VersionReply(_Reply, frozen=True, kw_only=True):
+    """The Core's version, pid, start (wall time) and protocol."""
+
+    version: str
+    pid: int
+    since_wall: float
+    protocol: int = PROTOCOL
+
+
+class FailedReply(_Reply, frozen=True, kw_only=True):
+    """The request as a whole was not carried out."""
+
+    code: Code
+    sentence: str
+
+
+Reply = (
+    StatusReply | DoneReply | ReadReply | VersionReply | FailedReply | SpecsReply | FlowsReply | GroupsReply | SchedulesReply | SettingsReply
+    | DifferenceReply | EventsReply | HistoryReply | ServicesReply
+)  # fmt: skip
