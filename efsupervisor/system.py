@@ -214,8 +214,10 @@ class Real:
         it is not known here is left as it is.
         """
         number = _SYS_RT_SIGACTION.get(os.uname().machine)
+        if number is None:
+            return
         default = bytes(64)  # longer than struct kernel_sigaction anywhere; SIG_DFL, no flags, an empty mask are zeros
-        for signum in _LIBC_SIGNALS if number is not None else ():
+        for signum in _LIBC_SIGNALS:
             _LIBC.syscall(ctypes.c_long(number), ctypes.c_long(signum), default, None, ctypes.c_long(_SIGSET_BYTES))
 
     def drop_bounding_set(self) -> None:

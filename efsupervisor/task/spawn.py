@@ -5,6 +5,9 @@ through STAGES and executes.  It inherits the task's lock close-on-exec and reco
 lock first and finds either no child or a recorded one.  A failure is one small message on a close-on-exec pipe: stage and errno; the pipe's end says
 that the program runs.
 
+Signals.  A worker ignores the stop signals, and what is sent to a child that ignores a signal is gone.  So the fork happens with every signal blocked: one
+that comes before the child has set the default dispositions waits, and acts when they are (a blocked signal is never discarded as ignored; signal(7)).
+
 Privileges, when a user is given (the order matters): capability bounding set, groups, gid, uid, no_new_privs, and a proof that there is no way back.
 """
 
@@ -118,14 +121,17 @@ def spawn(system: Real, paths: TaskPaths, what: Plan, stdio: tuple[int, int, int
         raise refusal("fork", error.errno or 0, what.argv) from error
     system.fault("spawn:fork")
     started_ns = system.wall_ns()
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = system.fork()
+        if pid == 0:
+            _child(system, paths, what, stdio, writer, incarnation, started_ns, boot)
     except OSError as error:
         os.close(reader)
         os.close(writer)
         raise refusal("fork", error.errno or 0, what.argv) from error
-    if pid == 0:
-        _child(system, paths, what, stdio, writer, incarnation, started_ns, boot)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
     system.fault("spawn:forked")
     os.close(writer)
     return Child(pid, system.pidfd_open(pid), reader)

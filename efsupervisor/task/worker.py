@@ -92,6 +92,7 @@ class Worker:
         self._goal = Goal.ACT
         self._goal_known = False
         self._phase = Phase.IDLE
+        self._told = State.STOPPED
         self._since_wall = system.wall_ns() / 1e9
         self._reason = ""
         self._rest_state = State.STOPPED
@@ -176,6 +177,7 @@ class Worker:
                 started=self._system.monotonic() - self._seat.spec.startsecs if started else self._system.monotonic(),
             )
         self._phase = Phase.RUNNING
+        self._told = State.RUNNING
         self._say("INFO", f"the program of life {life.incarnation} ended while no worker watched it")
         self._find_status()
 
@@ -188,19 +190,24 @@ class Worker:
         else:
             self._phase = Phase.STARTING
             self._arm(startsecs - lived_s, Event.LASTED)
+        self._told = self._state()
         self._report("adopted")
 
     # The life-cycle -------------------------------------------------------------------------------------------------------------------------------------
 
     def _feed(self, event: Event) -> None:
-        before = shown(self._phase) if self._phase is not Phase.REST else self._rest_state
+        """One step.  Performing its effects may feed the next one (a life that can be closed at once), so what was told last decides what is new."""
         phase, effects = step(self._phase, event)
         self._phase = phase
         for effect in effects:
             self._perform(effect, event)
-        after = shown(self._phase) if self._phase is not Phase.REST else self._rest_state
+        before, after = self._told, self._state()
         if before is not after:
+            self._told = after
             self._transition(before, after)
+
+    def _state(self) -> State:
+        return self._rest_state if self._phase is Phase.REST else shown(self._phase)
 
     def _perform(self, effect: Effect, event: Event) -> None:
         match effect:
@@ -664,7 +671,7 @@ class Worker:
         program, figures = self._program, self._stdin.figures()
         resting = self._phase is Phase.REST
         return messages.Report(
-            state=self._rest_state if resting else shown(self._phase),
+            state=self._state(),
             goal=self._goal,
             incarnation=self._lives.incarnation,
             pid=program.pid if program and not program.dead else 0,

@@ -229,8 +229,20 @@ def test_shutdown_asked_while_workers_are_being_killed_still_ends_everything(tmp
         status = supervisor.await_core_end(60)
         assert os.waitstatus_to_exitcode(status) == 0, supervisor.story()
         until(lambda: not supervisor.ours(), 2, lambda: f"{supervisor.leaks()}\n{supervisor.story()}")
+        assert "killed by SIGKILL" not in (supervisor.var / "log" / "efsupervisord.log").read_text(), "every sleeper heard its stop signal"
         with contextlib.suppress(FileNotFoundError):
             assert not supervisor.zombies()
+
+
+def test_a_stop_that_follows_a_start_at_once_never_waits_for_the_grace_period(tmp_path: Path) -> None:
+    names = [f"S{number}" for number in range(8)]
+    with Supervisor(tmp_path, {name: {**SLEEPER, "autostart": False} for name in names}) as supervisor:
+        for _ in range(10):
+            supervisor.act(*names, wait=False)
+            assert all(outcome.ok for outcome in supervisor.trm(*names).outcomes)
+        log = (supervisor.var / "log" / "efsupervisord.log").read_text()
+        assert "killed by SIGKILL" not in log, log
+        assert log.count("-> STOPPED (") == log.count("-> STOPPING (") > 0, "each step is said once"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
