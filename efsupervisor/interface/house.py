@@ -1,7 +1,7 @@
 """What a verb may use: the Core, the collectors, slow work elsewhere, and who asks.
 
-The one awaitable thing is a Wait: a verb's coroutine hands it to its driver, which gives back what came or throws what went wrong.  Whatever is behind
-a House - a loop with many callers, or one blocking connection - is not the verb's business.
+The one awaitable thing is a Wait: a verb's coroutine hands it to its driver, which gives back what came or throws what went wrong.  Whatever is
+behind a House - a loop with many callers, or one blocking connection - is not the verb's business.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class House(Protocol):
     """The supervisor's folder."""
 
     async def ask(self, request: Request) -> list[Reply]:
-        """Ask the Core: every frame of its answer.  A FailedReply is raised as EfError.  A Core that is replaced meanwhile is asked again (a request that
-        changes something carries the call's id, so it happens once); EfError TIMEOUT when the call's deadline has passed."""
+        """Ask the Core: every frame of its answer.  A FailedReply is raised as EfError.  A Core that is replaced meanwhile is asked again (a request
+        that changes something carries the call's id, so it happens once); EfError TIMEOUT when the call's deadline has passed."""
         ...
 
     async def collector(self, name: str, query: ResourceQuery | ResultQuery) -> Answer:
@@ -62,4 +62,9 @@ class House(Protocol):
 
     def next_id(self) -> str:
         """An id for a request: the call's own id, and for a second request of the same call one that is derived from it."""
+        ...
+
+    def help_text(self, topic: str, language: str) -> str:
+        """A page of help; the overview for an empty topic.  EfError NO_SUCH_TASK names the nearest topic.  (The help is made from VERBS, so verbs
+        cannot import it.)"""
         ...

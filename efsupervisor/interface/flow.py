@@ -1,0 +1,76 @@
+"""Flows: which task's output is which task's input."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from efsupervisor.interface.answers import done
+from efsupervisor.interface.house import House
+from efsupervisor.interface.options import flow_spec
+from efsupervisor.interface.verb import Settings, SomeNames, TaskName, Verb
+from efsupervisor.messages.call import Answer, Flows
+from efsupervisor.messages.core import AddFlowRequest, DelFlowRequest, FlowsReply, FlowsRequest
+from efsupervisor.states import Role
+
+FlowNames = Annotated[list[str], Meta(max_length=100_000, description="flows, patterns with `*`, or `all`")]
+
+
+class FlowShow(Verb, frozen=True, kw_only=True):
+    """Show flows with the lag of each edge."""
+
+    name = "flow.show"
+    console = "shw flow"
+    command = "flow ls"
+    positional = ("names",)
+    names: FlowNames = []
+
+    async def run(self, house: House) -> Answer:
+        """A row for each edge of the named flows, of all without a name."""
+        replies = await house.ask(FlowsRequest(id=house.next_id(), names=self.names))
+        return Flows(rows=[row for reply in replies if isinstance(reply, FlowsReply) for row in reply.rows])
+
+
+class FlowAdd(Verb, frozen=True, kw_only=True):
+    """Add a flow between tasks that exist; it is saved.
+
+    Settings are the keys that a flow has in the configuration file: `mode=share`, `start=begin`, `max_lag=64MiB`, `overflow=drop-oldest`.
+    """
+
+    name = "flow.add"
+    role = Role.ADMIN
+    console = "set flow"
+    command = "flow add"
+    positional = ("flow", "producers", "consumers")
+    aliases = {"from": "producers", "to": "consumers"}
+    changes = True
+    flow: Annotated[str, Meta(min_length=1, max_length=256, description="name of the flow")]
+    producers: Annotated[list[TaskName], Meta(min_length=1, max_length=10_000, description="tasks whose output it takes")]
+    consumers: Annotated[list[TaskName], Meta(min_length=1, max_length=10_000, description="tasks whose input it is")]
+    settings: Settings = {}
+    replace: Annotated[bool, Meta(description="an added flow of this name gets this definition instead")] = False
+
+    async def run(self, house: House) -> Answer:
+        """One outcome."""
+        spec = flow_spec(self.flow, self.producers, self.consumers, self.settings)
+        return done(await house.ask(AddFlowRequest(id=house.next_id(), flow=spec, replace=self.replace)))
+
+
+class FlowDel(Verb, frozen=True, kw_only=True):
+    """Forget added flows; the tasks go on."""
+
+    name = "flow.del"
+    role = Role.ADMIN
+    console = "del flow"
+    command = "flow del"
+    positional = ("names",)
+    changes = True
+    names: SomeNames
+
+    async def run(self, house: House) -> Answer:
+        """One outcome for each flow."""
+        return done(await house.ask(DelFlowRequest(id=house.next_id(), names=self.names)))
+
+
+VERBS = (FlowShow, FlowAdd, FlowDel)
