@@ -1,0 +1,125 @@
+"""What the saved state consists of, and how one row of it is written: JSON beside a checksum.
+
+SQLite notices a page that lost its shape, not a byte that changed inside a value; a command with one wrong letter would be run.  So every row carries a
+CRC-32 of all that it says, and a row that does not fit it is damage.
+
+This module must never touch a file: bytes in, structs out.
+"""
+
+from __future__ import annotations
+
+import enum
+import zlib
+from typing import Any
+
+import msgspec
+
+from efsupervisor.conf.schema import FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
+from efsupervisor.states import Goal
+
+MAX_TEXT = 4 << 10
+MAX_LINES = 50
+MAX_EVENT = 64 << 10
+
+
+class Kind(enum.StrEnum):
+    """What a row of the table `saved` is; the words lie on disk."""
+
+    TASK = "task"
+    FLOW = "flow"
+    GROUP = "group"
+    SCHEDULE = "schedule"
+    SETTING = "setting"
+    INTENT = "intent"
+    TIME = "time"
+    MARK = "mark"
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator last wanted of a task.  autostart: as it was configured then; an intent that agrees with a changed configuration says nothing."""
+
+    task: str
+    goal: Goal
+    autostart: bool
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting that was set by command; value as text."""
+
+    key: str
+    value: str
+
+
+class LastTime(msgspec.Struct, frozen=True, kw_only=True):
+    """When a schedule was last due and worked, wall clock seconds, and what came of it."""
+
+    schedule: str
+    wall: float
+    outcome: str = ""
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """A number that never goes back."""
+
+    number: int
+
+
+class Saved(msgspec.Struct, kw_only=True):
+    """Everything that was saved by command, each list in the order in which things were added first.
+
+    settings: dotted key -> text.  intents: by short_id of the task.  times: by short_id of the schedule.  complete: False when the file was damaged or
+    could not be read, so that something may be missing: then nothing may be stopped or removed only because it is not here.
+    """
+
+    tasks: list[TaskSpec] = []
+    flows: list[FlowSpec] = []
+    groups: list[GroupSpec] = []
+    schedules: list[ScheduleSpec] = []
+    settings: dict[str, str] = {}
+    intents: dict[str, Intent] = {}
+    times: dict[str, LastTime] = {}
+    complete: bool = True
+
+
+TYPES: dict[Kind, type[msgspec.Struct]] = {
+    Kind.TASK: TaskSpec,
+    Kind.FLOW: FlowSpec,
+    Kind.GROUP: GroupSpec,
+    Kind.SCHEDULE: ScheduleSpec,
+    Kind.SETTING: Setting,
+    Kind.INTENT: Intent,
+    Kind.TIME: LastTime,
+    Kind.MARK: Mark,
+}
+
+Key = tuple[Kind, str]
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """One row of `saved` in memory.  position: counts up in the order of adding."""
+
+    position: int
+    value: bytes
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """JSON.  Half a surrogate pair, which no JSON can hold (a file name that is not UTF-8), becomes a visible escape."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_plain(msgspec.to_builtins(value)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(each) for key, each in value.items()}
+    return value
+
+
+def checksum(kind: str, key: str | int, position: int, value: bytes) -> int:
+    """Of one row, over everything it says."""
+    return zlib.crc32(value, zlib.crc32(f"{kind}\0{key}\0{position}\0".encode()))
