@@ -120,6 +120,10 @@ class Real:
         """As os.rename, both names below the same folder descriptor."""
         os.rename(source, target, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
 
+    def link(self, source: str, target: str) -> None:
+        """A second name for a file; a link at the end of `source` is not followed."""
+        os.link(source, target, follow_symlinks=False)
+
     def listdir(self, path: str | int) -> list[str]:
         """As os.listdir."""
         return os.listdir(path)
