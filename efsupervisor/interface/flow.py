@@ -8,7 +8,6 @@ from msgspec import Meta
 
 from efsupervisor.interface.answers import done
 from efsupervisor.interface.house import House
-from efsupervisor.interface.options import flow_spec
 from efsupervisor.interface.verb import Settings, SomeNames, TaskName, Verb
 from efsupervisor.messages.call import Answer, Flows
 from efsupervisor.messages.core import AddFlowRequest, DelFlowRequest, FlowsReply, FlowsRequest
@@ -53,6 +52,8 @@ class FlowAdd(Verb, frozen=True, kw_only=True):
 
     async def run(self, house: House) -> Answer:
         """One outcome."""
+        from efsupervisor.interface.options import flow_spec  # late on purpose, see there
+
         spec = flow_spec(self.flow, self.producers, self.consumers, self.settings)
         return done(await house.ask(AddFlowRequest(id=house.next_id(), flow=spec, replace=self.replace)))
 

@@ -17,6 +17,7 @@ class HelpTopic(Verb, frozen=True, kw_only=True):
     name = "help.topic"
     console = "hlp"
     positional = ("topic",)
+    verbatim = ("topic",)
     topic: Annotated[list[str], Meta(max_length=8, description="words of a command (`flow add`), or a subject")] = []
     language: Annotated[str, Meta(max_length=32, description="`en` or `ko`; the caller's own when left out")] = ""
 

@@ -9,7 +9,6 @@ from msgspec import Meta
 from efsupervisor.errors import Code, EfError
 from efsupervisor.interface.answers import done, first
 from efsupervisor.interface.house import House
-from efsupervisor.interface.options import task_spec
 from efsupervisor.interface.verb import Names, Settings, SomeNames, TaskName, Verb, WaitDone
 from efsupervisor.messages.call import Answer, Done, Piece, Runs, Specs, Tasks
 from efsupervisor.messages.core import (
@@ -142,6 +141,7 @@ class TaskAdd(Verb, frozen=True, kw_only=True):
     console = "add task"
     command = "add"
     positional = ("task", "program")
+    verbatim = ("program",)
     changes = True
     task: Annotated[str, Meta(min_length=1, max_length=256, description="name of the new task")]
     program: Program = []
@@ -150,6 +150,8 @@ class TaskAdd(Verb, frozen=True, kw_only=True):
 
     async def run(self, house: House) -> Answer:
         """One outcome."""
+        from efsupervisor.interface.options import task_spec  # late on purpose, see there
+
         spec = task_spec(self.task, self.settings, self.program)
         return done(await house.ask(AddTaskRequest(id=house.next_id(), spec=spec, replace=self.replace)))
 
@@ -165,6 +167,7 @@ class TaskSet(Verb, frozen=True, kw_only=True):
     console = "set task"
     command = "set"
     positional = ("task", "program")
+    verbatim = ("program",)
     changes = True
     task: TaskName
     program: Program = []
@@ -178,6 +181,8 @@ class TaskSet(Verb, frozen=True, kw_only=True):
             raise EfError(f"task {former.spec.name} stands in the configuration file; change it there and say `efctl update`", Code.BAD_STATE)
         if former is None and not (self.program or "command" in self.settings):
             raise EfError(f"there is no task {self.task}; say its command too if it is to be added", Code.NO_SUCH_TASK)
+        from efsupervisor.interface.options import task_spec  # late on purpose, see there
+
         spec = task_spec(self.task, self.settings, self.program, former.spec if former else None, self.unset)
         return done(await house.ask(AddTaskRequest(id=house.next_id(), spec=spec, replace=former is not None)))
 

@@ -46,8 +46,9 @@ class Verb(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: noun.verb, or just the verb for act, trm and restart; it travels on wires and stands in URLs, and never changes its meaning.  role: who may.
     console: the words of the console language that mean it (`shw task`); empty: it cannot be said there.  command: the words of `efctl`
     (`flow add`); empty: efctl has a command of its own making for it.  positional: fields that the console and efctl take by position, in this
-    order; the others are named.  aliases: other words for fields, where the configuration file has them (`from`).  changes: it changes something,
-    so a retry must not run it again.  endless: the caller may wait longer than the usual deadline.
+    order; the others are named.  verbatim: lists whose words are taken as they are; in all others a word may be a comma list.  aliases: other words
+    for fields, where the configuration file has them (`from`).  changes: it changes something, so a retry must not run it again.  endless: the caller
+    may wait longer than the usual deadline.
 
     The class attributes have these names, so no field may.
     """
@@ -57,6 +58,7 @@ class Verb(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     console: ClassVar[str] = ""
     command: ClassVar[str] = ""
     positional: ClassVar[tuple[str, ...]] = ()
+    verbatim: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[dict[str, str]] = {}
     changes: ClassVar[bool] = False
     endless: ClassVar[bool] = False

@@ -9,6 +9,8 @@ A collector is also asked: it says Here, and from then on gets Queries on the sa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from efsupervisor.messages.core import (
@@ -31,7 +33,8 @@ from efsupervisor.states import Role
 
 class Call(Message, frozen=True, kw_only=True):
     """Do this.  fields: the verb's fields as a JSON object.  deadline_s: how long the caller waits; 0 without limit (then it asks `daemon.version` meanwhile
-    for a sign of life).  role: at most this, whatever the caller's uid would allow.  on_behalf: who is meant, for the log."""
+    for a sign of life).  role: at most this, whatever the caller's uid would allow.  on_behalf: who is meant, for the log.  language: `en` or `ko`, of texts
+    for people."""
 
     id: str
     verb: str
@@ -39,6 +42,7 @@ class Call(Message, frozen=True, kw_only=True):
     deadline_s: float = 5.0
     role: Role = Role.ADMIN
     on_behalf: str = ""
+    language: str = "en"
 
 
 class ConsoleCall(Message, frozen=True, kw_only=True):
@@ -278,3 +282,17 @@ ToMiddle = Call | ConsoleCall | Here | Answered | FailedReply
 """What arrives at the middle interface; Answered and FailedReply come from collectors that were asked."""
 FromMiddle = Answered | FailedReply | ResourceQuery | ResultQuery
 """What leaves it."""
+
+
+def joined(parts: Sequence[Answer]) -> Answer:
+    """Answers that came in several frames as one: rows (lines, text) one after the other, everything else from the last."""
+    last = parts[-1]
+    if len(parts) == 1:
+        return last
+    if isinstance(last, Text):
+        return Text(text="".join(part.text for part in parts if isinstance(part, Text)))
+    if isinstance(last, Lines):
+        every = [part for part in parts if isinstance(part, Lines)]
+        return Lines(lines=[line for part in every for line in part.lines], code=next((part.code for part in every if part.code != "ok"), "ok"))
+    rows = [row for part in parts for row in getattr(part, "rows", [])]
+    return msgspec.structs.replace(last, rows=rows) if hasattr(last, "rows") else last
