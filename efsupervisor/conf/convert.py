@@ -14,6 +14,7 @@ import signal
 from collections.abc import Sequence
 from fractions import Fraction
 
+from efsupervisor.conf.cron import cron_fault, timezone_fault
 from efsupervisor.conf.names import nearest, shown
 
 MAX_ARGUMENT = (128 << 10) - 1
@@ -114,6 +115,27 @@ def signal_name(text: str) -> str:
         near = nearest(text.upper().removeprefix("SIG"), [each.name.removeprefix("SIG") for each in signal.Signals])
         raise Unfit(f"{_quoted(text)} is not a signal" + (f'; did you mean "{near}"?' if near else ""))
     return name.removeprefix("SIG")
+
+
+def cron(text: str) -> str:
+    """When a schedule is due, a cron expression."""
+    return _unless(cron_fault(text), text)
+
+
+def timezone(text: str) -> str:
+    """An IANA name of a time zone; empty for the machine's own."""
+    return _unless(timezone_fault(text), text)
+
+
+def event(text: str) -> str:
+    """One event: a line without its end."""
+    return _unless("has a line break: an event is one line" if "\n" in text else "", text)
+
+
+def _unless(fault: str, text: str) -> str:
+    if fault:
+        raise Unfit(fault)
+    return text
 
 
 def argument(text: str) -> str:

@@ -1,8 +1,7 @@
-"""Which keys each section has, and what each key accepts: the tables between the YAML text and the structs of schema.py.
+"""What a key may accept: the fields of which tables.py makes its tables, and how a mapping is read by such a table.
 
 A field takes one node and returns the value for the struct.  It raises Unfit when the value as a whole is wrong, and adds a finding itself when a
-part of it is (a list's item has a line of its own).  A table has exactly the keys of its struct (a test holds them together); what must be true
-between keys is in check.py.
+part of it is (a list's item has a line of its own).  Variables of the environment are replaced before a field sees its value, but in names.
 """
 
 from __future__ import annotations
@@ -12,55 +11,68 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from efsupervisor.conf import convert
 from efsupervisor.conf.convert import LONGEST_S, Unfit
+from efsupervisor.conf.expand import Expansion, expanded
 from efsupervisor.conf.findings import Findings, below
 from efsupervisor.conf.names import kept, shown
-from efsupervisor.conf.nodes import Mapping as MappingNode
-from efsupervisor.conf.nodes import Node, Refused, Scalar, Sequence
-from efsupervisor.conf.schema import InputSpec, OutputSpec
-from efsupervisor.states import Framing, Kind, Mode, Protocol
-
-LOG_LEVELS = ("debug", "info", "warning", "error")
-_KIB, _GIB, _TIB = 1 << 10, 1 << 30, 1 << 40
-_MANY = 1_000_000
+from efsupervisor.conf.tree import Mapping as MappingNode
+from efsupervisor.conf.tree import Node, Refused, Scalar, Sequence
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What every field may need: where findings go, the folder of the file, and the task types that exist."""
+    """What every field may need: where findings go, the folder of the file ("" for no file), the task types that exist, and the environment."""
 
     findings: Findings
     folder: str
-    types: tuple[str, ...]
+    types: tuple[str, ...] = ()
+    expansion: Expansion = field(default_factory=lambda: Expansion({}))
 
 
 @dataclass
 class Section:
-    """The values of one mapping by key, and the line and path of each key (`to[2]` for an item of a list)."""
+    """The values of one mapping by key, and the line and path of each key (`to[2]` for an item of a list, `web.port` for a key of a part)."""
 
+    findings: Findings
     line: int
     path: str
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
 
     def line_of(self, key: str) -> int:
-        """The line of a key, the section's own when the key was not written."""
+        """The line of a key; of the part it is in, or of the section, when it was not written."""
+        while key and key not in self.lines:
+            key = key.rpartition(".")[0]
         return self.lines.get(key, self.line)
+
+    def add(self, key: str, sentence: str) -> None:
+        """A finding about a key; about the section itself with the empty key."""
+        self.findings.add(self.line_of(key), f"{self.path}.{key}" if key else self.path, sentence)
 
 
 Field = Callable[[Reading, Node, str, Section], Any]
 
 
+def _raw(field: Field) -> Field:
+    """A field that sees its value as it was written: names, in which nothing is replaced, and commands, which replace variables word by word."""
+    field.takes_raw = True  # type: ignore[attr-defined]
+    return field
+
+
 def section(reading: Reading, node: Node, line: int, path: str, fields: Mapping[str, Field]) -> Section:
     """Read one mapping by its table.  A section without a value is an empty one.  What is wrong is left out of `values`."""
-    found = Section(line, path)
+    found = Section(reading.findings, line, path)
     for key, value in entries(reading, node, line, path):
         at = below(path, key.text)
         if key.text not in fields:
             reading.findings.unknown(key.line, at, "unknown key", key.text, fields)
             continue
         found.lines[key.text] = key.line
+        if not getattr(fields[key.text], "takes_raw", False):
+            value = _expanded(reading, value, at)
         if isinstance(value, Refused):
             continue
         try:
@@ -68,6 +80,13 @@ def section(reading: Reading, node: Node, line: int, path: str, fields: Mapping[
         except Unfit as reason:
             reading.findings.add(key.line, at, str(reason))
     return found
+
+
+def _expanded(reading: Reading, node: Node, path: str) -> Node:
+    def wrong(line: int, number: int | None, reason: str) -> None:
+        reading.findings.add(line, path if number is None else f"{path}[{number}]", reason)
+
+    return expanded(node, reading.expansion, wrong)
 
 
 def entries(reading: Reading, node: Node, line: int, path: str) -> list[tuple[Scalar, Node]]:
@@ -96,46 +115,56 @@ def _kind_of(node: Node) -> str:
 # Fields of one value -------------------------------------------------------------------------------------------------------------------------------
 
 
-def _one(convert_text: Callable[[str], Any]) -> Field:
+def one(convert_text: Callable[[str], Any]) -> Field:
+    """A field of one text."""
     return lambda reading, node, path, found: convert_text(_text(node))
 
 
-def _size(low: int, high: int) -> Field:
+def size(low: int, high: int) -> Field:
+    """A size between two, in bytes."""
+
     def converted(text: str) -> int:
         value = convert.size(text)
         convert.between(value, low, high, " bytes")
         return value
 
-    return _one(converted)
+    return one(converted)
 
 
-def _duration(low: float = 0.0, high: float = LONGEST_S) -> Field:
+def duration(low: float = 0.0, high: float = LONGEST_S) -> Field:
+    """A duration between two, in seconds."""
+
     def converted(text: str) -> float:
         value = convert.duration(text)
         convert.between(value, low, high, " s")
         return value
 
-    return _one(converted)
+    return one(converted)
 
 
-def _integer(low: int, high: int) -> Field:
+def integer(low: int, high: int) -> Field:
+    """A whole number between two."""
+
     def converted(text: str) -> int:
         value = convert.integer(text)
         convert.between(value, low, high)
         return value
 
-    return _one(converted)
+    return one(converted)
 
 
-def _choice(*words: str) -> Field:
-    return _one(lambda text: convert.choice(text, words))
+def choice(*words: str) -> Field:
+    """One of a few words."""
+    return one(lambda text: convert.choice(text, words))
 
 
-def _type(reading: Reading, node: Node, path: str, found: Section) -> str:
+def task_type(reading: Reading, node: Node, path: str, found: Section) -> str:
+    """A task type that exists."""
     return convert.choice(_text(node), reading.types)
 
 
-def _autorestart(text: str) -> str:
+def autorestart(text: str) -> str:
+    """A boolean or `unexpected`, as text."""
     if text == "unexpected":
         return text
     try:
@@ -144,7 +173,8 @@ def _autorestart(text: str) -> str:
         return convert.choice(text, ("true", "false", "unexpected"))
 
 
-def _user(text: str) -> str:
+def user(text: str) -> str:
+    """A user's name or number, with `:group`; whether they exist is the machine's to say, at the start."""
     name, colon, group = text.partition(":")
     parts = [name, group] if colon else [name]
     if not all(part and part.isprintable() and not set(part) & set(":/ ") for part in parts):
@@ -153,12 +183,14 @@ def _user(text: str) -> str:
 
 
 def path_field(reading: Reading, node: Node, path: str, found: Section) -> str:
-    """A folder; a relative one is below the folder of the configuration file."""
+    """A file or folder; a relative one is below the folder of the configuration file."""
     text = _text(node)
     if not text:
         raise Unfit("has no value; write one or leave the key out")
     if text == "~" or text.startswith("~/"):
         raise Unfit("begins with ~, which is not expanded; write the folder in full")
+    if not reading.folder and not os.path.isabs(text):
+        raise Unfit("is relative, and there is no file here that it could be relative to; write the path in full")
     return os.path.normpath(os.path.join(reading.folder, convert.argument(text)))
 
 
@@ -179,18 +211,22 @@ def _items(reading: Reading, node: Sequence, path: str, found: Section) -> list[
     return good
 
 
-def _command(reading: Reading, node: Node, path: str, found: Section) -> list[str]:
+@_raw
+def command(reading: Reading, node: Node, path: str, found: Section) -> list[str]:
+    """The argument list of a program, from a list or from a text that is split as a shell does."""
     if isinstance(node, Sequence):
-        arguments = [text for _, text in _items(reading, node, path, found)]
+        listed = _expanded(reading, node, path)
+        arguments = [text for _, text in _items(reading, listed, path, found)] if isinstance(listed, Sequence) else []
         damaged = len(arguments) < len(node.items)
     else:
-        arguments, damaged = convert.words(_text(node)), False
+        arguments, damaged = reading.expansion.words(_text(node), convert.words), False
     if not damaged and not (arguments and arguments[0]):
         raise Unfit("names no program to run")
     return [convert.argument(each) for each in arguments]
 
 
-def _names(reading: Reading, node: Node, path: str, found: Section) -> list[str]:
+@_raw
+def names(reading: Reading, node: Node, path: str, found: Section) -> list[str]:
     """Names of tasks, as written: one or a list.  The line of each is kept in the section, as `to[2]`.  One that is no name is "", and reported."""
     if isinstance(node, Scalar):
         if not _text(node):
@@ -209,13 +245,13 @@ def _names(reading: Reading, node: Node, path: str, found: Section) -> list[str]
     return [kept(texts.get(number, "")) for number in range(len(node.items))]
 
 
-def _environment(reading: Reading, node: Node, path: str, found: Section) -> dict[str, str]:
+def environment(reading: Reading, node: Node, path: str, found: Section) -> dict[str, str]:
     """Variables exactly as written: `22:22`, `NO` and `0644` stay these texts, and nothing is the empty text."""
     variables: dict[str, str] = {}
     for key, value in entries(reading, node, found.line_of("environment"), path):
         at = below(path, key.text)
         try:
-            variables[_variable(key.text)] = convert.argument(_environment_value(value))
+            variables[_variable(key.text)] = convert.argument(_environment_value(_expanded(reading, value, at)))
         except Unfit as reason:
             reading.findings.add(key.line, at, str(reason))
     return variables
@@ -233,7 +269,8 @@ def _environment_value(node: Node) -> str:
     return "" if isinstance(node, Refused) else _text(node)
 
 
-def _exitcodes(reading: Reading, node: Node, path: str, found: Section) -> tuple[int, ...]:
+def exitcodes(reading: Reading, node: Node, path: str, found: Section) -> tuple[int, ...]:
+    """One exit status or a list of them."""
     texts = [text for _, text in _items(reading, node, path, found)] if isinstance(node, Sequence) else [_text(node)]
     codes = tuple(convert.integer(text) for text in texts)
     for code in codes:
@@ -241,81 +278,46 @@ def _exitcodes(reading: Reading, node: Node, path: str, found: Section) -> tuple
     return codes
 
 
-def _framing(text: str) -> Framing:
-    return Framing[convert.choice(text, [each.name.lower() for each in Framing]).upper()]
+def texts(convert_text: Callable[[str], str]) -> Field:
+    """One text or a list of texts, perhaps an empty one, each by itself."""
+
+    def listed(reading: Reading, node: Node, path: str, found: Section) -> list[str]:
+        written = _items(reading, node, path, found) if isinstance(node, Sequence) else [(None, _text(node))]
+        good: list[str] = []
+        for number, text in written:
+            try:
+                good.append(convert_text(text))
+            except Unfit as reason:
+                if number is None or not isinstance(node, Sequence):
+                    raise
+                reading.findings.add(node.items[number].line, f"{path}[{number}]", str(reason))
+        return good
+
+    return listed
 
 
-def _input(reading: Reading, node: Node, path: str, found: Section) -> InputSpec:
-    return InputSpec(**section(reading, node, found.line_of("input"), path, INPUT).values)
+@_raw
+def one_name(reading: Reading, node: Node, path: str, found: Section) -> str:
+    """One name, as written."""
+    text = _text(node)
+    if not text:
+        raise Unfit("names nothing")
+    return kept(text)
 
 
-def _output(reading: Reading, node: Node, path: str, found: Section) -> OutputSpec:
-    return OutputSpec(**section(reading, node, found.line_of("output"), path, OUTPUT).values)
+@_raw
+def name_tuple(reading: Reading, node: Node, path: str, found: Section) -> tuple[str, ...]:
+    """As names, for a struct that wants a tuple."""
+    return tuple(names(reading, node, path, found))
 
 
-# The tables ----------------------------------------------------------------------------------------------------------------------------------------
+def part(struct: type[msgspec.Struct], fields: Mapping[str, Field]) -> Field:
+    """A mapping that is a struct of its own; its keys' lines are kept in the section around it, as `web.port`."""
 
-INPUT: dict[str, Field] = {
-    "protocol": _one(lambda text: Protocol(convert.choice(text, list(Protocol)))),
-    "window": _integer(1, 1024),
-    "ack": _choice("either", "empty", "echo"),
-    "max_deliveries": _integer(0, _MANY),
-    "on_poison": _choice("dead-letter", "drop", "stop"),
-    "max_event": _size(1, _GIB),
-    "stdin": _choice("eof", "open"),
-    "framing": _one(_framing),
-}
+    def read(reading: Reading, node: Node, path: str, found: Section) -> msgspec.Struct:
+        key = path.rpartition(".")[2]
+        inner = section(reading, node, found.line_of(key), path, fields)
+        found.lines.update({f"{key}.{each}": line for each, line in inner.lines.items()})
+        return struct(**inner.values)
 
-OUTPUT: dict[str, Field] = {
-    "segment_bytes": _size(_KIB, _TIB),
-    "keep_bytes": _size(0, 1 << 60),
-    "keep_age_s": _duration(),
-    "hard_bytes": _size(0, 1 << 60),
-    "sync": _choice("never", "interval", "always"),
-}
-
-TASK: dict[str, Field] = {
-    "command": _command,
-    "type": _type,
-    "kind": _one(lambda text: Kind(convert.choice(text, list(Kind)))),
-    "directory": path_field,
-    "user": _one(_user),
-    "umask": _one(convert.octal),
-    "environment": _environment,
-    "autostart": _one(convert.boolean),
-    "autorestart": _one(_autorestart),
-    "exitcodes": _exitcodes,
-    "startsecs": _duration(),
-    "startretries": _integer(0, _MANY),
-    "backoff_s": _duration(0.001),
-    "backoff_max_s": _duration(0.001),
-    "restart_burst": _integer(1, _MANY),
-    "restart_period_s": _duration(0.001),
-    "stopsignal": _one(convert.signal_name),
-    "stopwaitsecs": _duration(),
-    "priority": _integer(-(1 << 31), (1 << 31) - 1),
-    "redirect_stderr": _one(convert.boolean),
-    "drain_s": _duration(),
-    "input": _input,
-    "output": _output,
-}
-
-FLOW: dict[str, Field] = {
-    "from": _names,
-    "to": _names,
-    "mode": _one(lambda text: Mode(convert.choice(text, list(Mode)))),
-    "start": _choice("end", "begin"),
-    "max_lag": _size(1, 1 << 60),
-    "overflow": _choice("block", "drop-oldest"),
-    "on_consumers_done": _choice("stop", "continue"),
-}
-
-SUPERVISOR: dict[str, Field] = {
-    "var": path_field,
-    "log_level": _choice(*LOG_LEVELS),
-    "log_max_bytes": _size(0, _TIB),
-    "log_backups": _integer(0, 1000),
-    "ping_s": _duration(0.1),
-    "ping_deadline_s": _duration(0.1),
-    "shutdown_s": _duration(),
-}
+    return read

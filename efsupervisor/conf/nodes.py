@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import yaml
 
 from efsupervisor.conf.findings import Findings, below
 from efsupervisor.conf.names import described, shown
+from efsupervisor.conf.tree import Entry, Mapping, Node, Refused, Scalar, Sequence
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -35,53 +35,6 @@ _UNFIT = re.compile(
 )
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 """What an escape can put into a value though no argument, variable or path can hold it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """A text exactly as written.  plain: without quotes and not a block, so an empty one is a value that was left out."""
-
-    line: int
-    text: str
-    plain: bool
-
-    @property
-    def left_out(self) -> bool:
-        """Nothing stands after the colon or the dash."""
-        return self.plain and not self.text
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """A list."""
-
-    line: int
-    items: list[Node]
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """Keys and values in the order in which they were written; no key twice."""
-
-    line: int
-    entries: list[Entry]
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Something that is already among the findings and must not cause others."""
-
-    line: int
-
-
-class Entry(NamedTuple):
-    """One key of a mapping and its value."""
-
-    key: Scalar
-    value: Node
-
-
-Node = Scalar | Sequence | Mapping | Refused
 
 
 class Composition(NamedTuple):

@@ -1,7 +1,8 @@
 """What a configuration may say: frozen structs whose field names are the YAML keys.
 
-Five sections: `supervisor` (the daemon itself and its siblings), `tasks`, `flows`, `groups` and `schedules` (each by name).  The specs also travel on
-wires and lie in the saved state, so a field is only ever added at the end and with a default.  The structs hold values that were checked by the loader; they never read a file.
+Five sections: `supervisor` (the daemon itself and its siblings), `tasks`, `flows`, `groups` and `schedules` (each by name).  The specs also travel
+on wires and lie in the saved state, so a field is only ever added at the end and with a default.  The structs hold values that were checked by the
+loader; they never read a file.
 
 Units: seconds as floats, sizes as bytes.
 """
@@ -16,9 +17,9 @@ from efsupervisor.states import Framing, Kind, Mode, Protocol
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How a task takes its events (DESIGN section 4).
 
-    window: events that may be unacknowledged at once, 1 to 1024.  ack: `either`, `empty` (a blank line on stderr) or `echo` (the event repeated there).
-    max_deliveries: 0 means without limit.  on_poison: what happens then.  stdin: `eof` gives end-of-file when every producer has finished, `open` never;
-    empty means the default of the kind (jobs eof, services open).
+    window: events that may be unacknowledged at once, 1 to 1024.  ack: `either`, `empty` (a blank line on stderr) or `echo` (the event repeated
+    there). max_deliveries: 0 means without limit.  on_poison: what happens then.  stdin: `eof` gives end-of-file when every producer has finished,
+    `open` never; empty means the default of the kind (jobs eof, services open).
     """
 
     protocol: Protocol = Protocol.STREAM
@@ -34,8 +35,9 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True):
 class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How a task's stdout and stderr are kept.
 
-    segment_bytes: size at which a new file begins.  keep_bytes / keep_age_s: closed files over these limits are removed once no cursor needs them; 0 is
-    without limit.  hard_bytes: the size at which even needed files go (with an alert); 0 never.  sync: `never`, `interval` (each second) or `always`.
+    segment_bytes: size at which a new file begins.  keep_bytes / keep_age_s: closed files over these limits are removed once no cursor needs them;
+    0 is without limit.  hard_bytes: the size at which even needed files go (with an alert); 0 never.  sync: `never`, `interval` (each second) or
+    `always`.
     """
 
     segment_bytes: int = 64 << 20
@@ -48,10 +50,10 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One task.  `command` is an argument list; a YAML string is split as a shell splits words, and no shell runs it.
 
-    user is a name or number, optionally with `:group`.  environment is added to a clean list.  umask is octal text.  autorestart: `true`, `false` or
-    `unexpected` (only after an exit status that is not in exitcodes); empty means the default of the kind (services true, jobs false).
-    startsecs: life after which a start counts as successful; 0: at once.  startretries: failed starts in a row before FATAL.  backoff_s, backoff_max_s:
-    first and longest delay between failed starts (doubled each time, 10 % jitter).  stopwaitsecs: from the stop signal to SIGKILL.
+    user is a name or number, optionally with `:group`.  environment is added to a clean list.  umask is octal text.  autorestart: `true`, `false`
+    or `unexpected` (only after an exit status that is not in exitcodes); empty means the default of the kind (services true, jobs false).
+    startsecs: life after which a start counts as successful; 0: at once.  startretries: failed starts in a row before FATAL.  backoff_s,
+    backoff_max_s: first and longest delay between failed starts (doubled each time, 10 % jitter).  stopwaitsecs: from the stop signal to SIGKILL.
     drain_s: how long a descendant that holds stdout may delay the next start.
     """
 
@@ -89,8 +91,9 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
 class FlowSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Edges from each producer to each consumer.
 
-    start: where a new edge begins to read, `end` or `begin` of the producer's journal.  max_lag: bytes a consumer may be behind before the producer is
-    held back.  overflow: `block`, or `drop-oldest` (counted).  on_consumers_done: what happens to a producer that is a job when all its consumers have finished.
+    start: where a new edge begins to read, `end` or `begin` of the producer's journal.  max_lag: bytes a consumer may be behind before the producer
+    is held back.  overflow: `block`, or `drop-oldest` (counted).  on_consumers_done: what happens to a producer that is a job when all its
+    consumers have finished.
     """
 
     name: str
@@ -113,9 +116,9 @@ class GroupSpec(msgspec.Struct, frozen=True, kw_only=True):
 class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happens at certain times of the wall clock.
 
-    cron: five fields, or six with seconds first, as cronsim reads them.  timezone: an IANA name, empty for the machine's.  act, trm: tasks or groups to
-    start or to stop.  task with put: an event to put into that task's input queue; `{time}` in it is replaced by the time that was due (ISO 8601).
-    missed: what happens to times that passed while no supervisor ran: `skip`, or `once` for one run in place of them all.
+    cron: five fields, or six with seconds first, as cronsim reads them.  timezone: an IANA name, empty for the machine's.  act, trm: tasks or
+    groups to start or to stop.  task with put: an event to put into that task's input queue; `{time}` in it is replaced by the time that was due
+    (ISO 8601). missed: what happens to times that passed while no supervisor ran: `skip`, or `once` for one run in place of them all.
     """
 
     name: str
@@ -130,8 +133,8 @@ class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """The web listener.  host: an address of this machine; anything but loopback needs a certificate.  hosts: names a request's Host header may have besides
-    that address and `localhost`.  request_s: longest time for one request to arrive; idle_s: for a connection to say nothing."""
+    """The web listener.  host: an address of this machine; anything but loopback needs a certificate.  hosts: names a request's Host header may
+    have besides that address and `localhost`.  request_s: longest time for one request to arrive; idle_s: for a connection to say nothing."""
 
     enabled: bool = True
     host: str = "127.0.0.1"
@@ -148,8 +151,8 @@ class WebSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResourceSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """The resource collector.  interval_s: between two looks; keep: looks kept in memory for the node and for each task.  url: where each look is posted
-    as JSON, empty for nowhere."""
+    """The resource collector.  interval_s: between two looks; keep: looks kept in memory for the node and for each task.  url: where each look is
+    posted as JSON, empty for nowhere."""
 
     enabled: bool = True
     interval_s: float = 5.0
@@ -169,8 +172,8 @@ class ResultSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PostSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """How collectors post.  timeout_s: for one post; retry_max_s: longest delay between two tries; spool_bytes: what may wait on disk for a server that is
-    down before the oldest is dropped (and counted).  allow_private: hosts on private or loopback addresses that may be posted to."""
+    """How collectors post.  timeout_s: for one post; retry_max_s: longest delay between two tries; spool_bytes: what may wait on disk for a server
+    that is down before the oldest is dropped (and counted).  allow_private: hosts on private or loopback addresses that may be posted to."""
 
     timeout_s: float = 5.0
     retry_max_s: float = 60.0
@@ -181,9 +184,9 @@ class PostSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon itself.  var: folder of its state, relative to the configuration file's folder.  ping_s / ping_deadline_s: how often a worker is asked
-    for a sign of life, and how long it may take before it is replaced.  shutdown_s: longest wait for all tasks at shutdown, 0 for their own limits.
-    log_format: `text` or `json`.  services: false runs no siblings at all.  heartbeat_s / heartbeat_deadline_s: the same for siblings.
+    """The daemon itself.  var: folder of its state, relative to the configuration file's folder.  ping_s / ping_deadline_s: how often a worker is
+    asked for a sign of life, and how long it may take before it is replaced.  shutdown_s: longest wait for all tasks at shutdown, 0 for their own
+    limits. log_format: `text` or `json`.  services: false runs no siblings at all.  heartbeat_s / heartbeat_deadline_s: the same for siblings.
     history: ended runs that are kept.  alerts: alerts that are kept."""
 
     var: str = "../var"

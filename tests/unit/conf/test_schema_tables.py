@@ -9,18 +9,36 @@ import msgspec
 import pytest
 
 import efsupervisor.conf
-from efsupervisor.conf import fields
-from efsupervisor.conf.schema import FlowSpec, InputSpec, OutputSpec, SupervisorSpec, TaskSpec
+from efsupervisor.conf import tables
+from efsupervisor.conf.schema import (
+    FlowSpec,
+    GroupSpec,
+    InputSpec,
+    OutputSpec,
+    PostSpec,
+    ResourceSpec,
+    ResultSpec,
+    ScheduleSpec,
+    SupervisorSpec,
+    TaskSpec,
+    WebSpec,
+)
 
 
 @pytest.mark.parametrize(
     ("table", "struct", "renamed"),
     [
-        (fields.TASK, TaskSpec, {"name": None}),
-        (fields.FLOW, FlowSpec, {"name": None, "producers": "from", "consumers": "to"}),
-        (fields.INPUT, InputSpec, {}),
-        (fields.OUTPUT, OutputSpec, {}),
-        (fields.SUPERVISOR, SupervisorSpec, {}),
+        (tables.TASK, TaskSpec, {"name": None}),
+        (tables.FLOW, FlowSpec, {"name": None, "producers": "from", "consumers": "to"}),
+        (tables.INPUT, InputSpec, {}),
+        (tables.OUTPUT, OutputSpec, {}),
+        (tables.GROUP, GroupSpec, {"name": None}),
+        (tables.SCHEDULE, ScheduleSpec, {"name": None}),
+        (tables.WEB, WebSpec, {}),
+        (tables.RESOURCE, ResourceSpec, {}),
+        (tables.RESULT, ResultSpec, {}),
+        (tables.POST, PostSpec, {}),
+        (tables.SUPERVISOR, SupervisorSpec, {}),
     ],
 )
 def test_every_field_of_the_schema_has_one_key(table: dict[str, object], struct: type[msgspec.Struct], renamed: dict[str, str | None]) -> None:
@@ -37,6 +55,7 @@ def imported(path: Path) -> set[str]:
 def test_only_the_composer_knows_pyyaml_and_conf_imports_nothing_above_it() -> None:
     modules = {path.name: imported(path) for path in Path(efsupervisor.conf.__path__[0]).glob("*.py")}
     assert {name for name, names in modules.items() if any(each.split(".")[0] == "yaml" for each in names)} == {"nodes.py"}
+    assert {name for name, names in modules.items() if "efsupervisor.conf.nodes" in names} == {"loader.py", "source.py"}
     ours = {each for names in modules.values() for each in names if each.startswith("efsupervisor.")}
     others = {each for each in ours if not each.startswith("efsupervisor.conf")}
     assert others == {"efsupervisor.errors", "efsupervisor.states", "efsupervisor.system"}

@@ -1,0 +1,173 @@
+"""Which keys each section has, and what each key accepts: the tables between the YAML text and the structs of schema.py.
+
+A table has exactly the keys of its struct (a test holds them together), in the order in which they are explained.  What must be true between keys is
+in check.py and its neighbours.
+"""
+
+from __future__ import annotations
+
+from efsupervisor.conf import convert, web
+from efsupervisor.conf.fields import (
+    Field,
+    autorestart,
+    choice,
+    command,
+    duration,
+    environment,
+    exitcodes,
+    integer,
+    name_tuple,
+    names,
+    one,
+    one_name,
+    part,
+    path_field,
+    size,
+    task_type,
+    texts,
+    user,
+)
+from efsupervisor.conf.schema import InputSpec, OutputSpec, PostSpec, ResourceSpec, ResultSpec, WebSpec
+from efsupervisor.states import Framing, Kind, Mode, Protocol
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
+_KIB, _MIB, _GIB, _TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+_MANY = 1_000_000
+
+
+def _framing(text: str) -> Framing:
+    return Framing[convert.choice(text, [each.name.lower() for each in Framing]).upper()]
+
+
+INPUT: dict[str, Field] = {
+    "protocol": one(lambda text: Protocol(convert.choice(text, list(Protocol)))),
+    "window": integer(1, 1024),
+    "ack": choice("either", "empty", "echo"),
+    "max_deliveries": integer(0, _MANY),
+    "on_poison": choice("dead-letter", "drop", "stop"),
+    "max_event": size(1, _GIB),
+    "stdin": choice("eof", "open"),
+    "framing": one(_framing),
+}
+
+OUTPUT: dict[str, Field] = {
+    "segment_bytes": size(_KIB, _TIB),
+    "keep_bytes": size(0, 1 << 60),
+    "keep_age_s": duration(),
+    "hard_bytes": size(0, 1 << 60),
+    "sync": choice("never", "interval", "always"),
+}
+
+TASK: dict[str, Field] = {
+    "command": command,
+    "type": task_type,
+    "kind": one(lambda text: Kind(convert.choice(text, list(Kind)))),
+    "directory": path_field,
+    "user": one(user),
+    "umask": one(convert.octal),
+    "environment": environment,
+    "autostart": one(convert.boolean),
+    "autorestart": one(autorestart),
+    "exitcodes": exitcodes,
+    "startsecs": duration(),
+    "startretries": integer(0, _MANY),
+    "backoff_s": duration(0.001),
+    "backoff_max_s": duration(0.001),
+    "restart_burst": integer(1, _MANY),
+    "restart_period_s": duration(0.001),
+    "stopsignal": one(convert.signal_name),
+    "stopwaitsecs": duration(),
+    "priority": integer(-(1 << 31), (1 << 31) - 1),
+    "redirect_stderr": one(convert.boolean),
+    "drain_s": duration(),
+    "input": part(InputSpec, INPUT),
+    "output": part(OutputSpec, OUTPUT),
+}
+
+FLOW: dict[str, Field] = {
+    "from": names,
+    "to": names,
+    "mode": one(lambda text: Mode(convert.choice(text, list(Mode)))),
+    "start": choice("end", "begin"),
+    "max_lag": size(1, 1 << 60),
+    "overflow": choice("block", "drop-oldest"),
+    "on_consumers_done": choice("stop", "continue"),
+}
+
+GROUP: dict[str, Field] = {
+    "tasks": names,
+}
+
+SCHEDULE: dict[str, Field] = {
+    "cron": one(convert.cron),
+    "timezone": one(convert.timezone),
+    "act": names,
+    "trm": names,
+    "task": one_name,
+    "put": one(convert.event),
+    "missed": choice("skip", "once"),
+    "enabled": one(convert.boolean),
+}
+
+WEB: dict[str, Field] = {
+    "enabled": one(convert.boolean),
+    "host": one(web.listening_address),
+    "port": integer(0, 65_535),
+    "hosts": texts(web.host_name),
+    "certificate": path_field,
+    "key": path_field,
+    "threads": integer(1, 256),
+    "connections": integer(1, 100_000),
+    "request_s": duration(0.1, 3600),
+    "idle_s": duration(0.1, 3600),
+    "max_header": size(_KIB, _MIB),
+    "max_body": size(_KIB, _GIB),
+}
+
+RESOURCE: dict[str, Field] = {
+    "enabled": one(convert.boolean),
+    "interval_s": duration(0.1, 86_400),
+    "keep": integer(1, 100_000),
+    "url": one(web.url),
+}
+
+RESULT: dict[str, Field] = {
+    "enabled": one(convert.boolean),
+    "tasks": name_tuple,
+    "keep": integer(1, 100_000),
+    "url": one(web.url),
+    "alert_url": one(web.url),
+}
+
+POST: dict[str, Field] = {
+    "timeout_s": duration(0.1, 600),
+    "retry_max_s": duration(0.1, 86_400),
+    "spool_bytes": size(64 * _KIB, _TIB),
+    "batch": integer(1, 10_000),
+    "allow_private": texts(web.host_name),
+    "token_file": path_field,
+}
+
+SUPERVISOR: dict[str, Field] = {
+    "var": path_field,
+    "log_level": choice(*LOG_LEVELS),
+    "log_max_bytes": size(0, _TIB),
+    "log_backups": integer(0, 1000),
+    "ping_s": duration(0.1),
+    "ping_deadline_s": duration(0.1),
+    "shutdown_s": duration(),
+    "log_format": choice(*LOG_FORMATS),
+    "services": one(convert.boolean),
+    "heartbeat_s": duration(0.1, 3600),
+    "heartbeat_deadline_s": duration(0.1, 3600),
+    "history": integer(0, 10_000_000),
+    "alerts": integer(0, 1_000_000),
+    "web": part(WebSpec, WEB),
+    "resource": part(ResourceSpec, RESOURCE),
+    "result": part(ResultSpec, RESULT),
+    "post": part(PostSpec, POST),
+}
+
+PARTS: dict[str, dict[str, Field]] = {"web": WEB, "resource": RESOURCE, "result": RESULT, "post": POST}
+"""Keys of SUPERVISOR that have keys of their own."""

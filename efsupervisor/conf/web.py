@@ -1,0 +1,84 @@
+"""Addresses, host names and URLs as a configuration may say them, and which addresses are private.  Pure; nothing is looked up.
+
+A URL that a collector posts to is http or https, and carries no password: it would be shown wherever the setting is.  That a host name leads to a
+private address can only be known when it is used; an address that is written out is judged here as well.
+"""
+
+from __future__ import annotations
+
+import re
+
+from efsupervisor.conf.convert import Unfit
+from efsupervisor.conf.names import shown
+
+LOCAL = "localhost"
+MAX_URL = 2048
+
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL}){{0,126}}\.?")
+
+
+def listening_address(text: str) -> str:
+    """An IP address, or `localhost`."""
+    if text.lower() == LOCAL:
+        return LOCAL
+    if _address(text) is None:
+        raise Unfit(f'"{shown(text, 40)}" is no address of a machine; write 127.0.0.1, ::1, localhost, 0.0.0.0 or another IP address')
+    return text
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    address = _address(host)
+    return host.lower().rstrip(".") == LOCAL or (address is not None and address.is_loopback)
+
+
+def host_name(text: str) -> str:
+    """A host's name or address, without scheme and port."""
+    if _address(text) is None and not (len(text) <= 253 and _HOST.fullmatch(text)):
+        raise Unfit(f'"{shown(text, 40)}" is no host; write its name or address alone, as in app.example.org')
+    return text
+
+
+def url(text: str) -> str:
+    """An http or https URL with a host and without user, password and fragment; empty for none."""
+    from urllib.parse import urlsplit  # late on purpose: only those who post need it
+
+    if not text:
+        return text
+    if len(text) > MAX_URL or any(character <= " " or character == "\x7f" for character in text):
+        raise Unfit(f"is no URL: it has blanks, control characters or more than {MAX_URL:,} characters")
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise Unfit(f"is no URL: {error}") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise Unfit(f'"{shown(text, 40)}" is not a URL of http or https; write it as in https://app.example.org/events')
+    if "@" in parts.netloc:
+        raise Unfit("may not carry a user or a password, which would be shown with it; put a token into the file post.token_file")
+    if parts.fragment:
+        raise Unfit("may not have a part behind #, which is never sent")
+    host_name(host)
+    return text
+
+
+def private_host(text: str) -> str:
+    """The host of a URL when it is plainly private, as a loopback, link-local or private address or `localhost`; empty otherwise."""
+    from urllib.parse import urlsplit  # late on purpose: only those who post need it
+
+    host = (urlsplit(text).hostname or "") if text else ""
+    address = _address(host)
+    inside = host.rstrip(".") == LOCAL or host.rstrip(".").endswith("." + LOCAL) or (address is not None and not address.is_global)
+    return host if inside else ""
+
+
+def _address(text: str):  # type: ignore[no-untyped-def]
+    from ipaddress import ip_address  # late on purpose: it is a large module for a few words
+
+    if "%" in text:
+        return None
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
