@@ -17,8 +17,8 @@ def check_supervisor(spec: SupervisorSpec) -> list[Fault]:
 
 
 def _web(web: WebSpec) -> list[Fault]:
-    """Commands over HTTP run programs: what others can reach needs TLS, beside the token that it always needs.  A listener that is off may be half said;
-    it is judged when it is switched on."""
+    """Commands over HTTP run programs: what others can reach needs TLS, beside the token that it always needs.  A listener that is off may be half
+    said; it is judged when it is switched on."""
     if not web.enabled:
         return []
     if bool(web.certificate) != bool(web.key):

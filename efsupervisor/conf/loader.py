@@ -18,7 +18,7 @@ from efsupervisor.conf.check import check
 from efsupervisor.conf.convert import Unfit
 from efsupervisor.conf.draft import Draft, Flow, Group, Schedule, Task, known_tasks
 from efsupervisor.conf.expand import Expansion, expanded
-from efsupervisor.conf.fields import Field, Reading, Section, entries, path_field, section, texts
+from efsupervisor.conf.fields import Field, Reading, Section, entries, one, path_field, section
 from efsupervisor.conf.findings import Findings, below
 from efsupervisor.conf.include import Disk, Files, Includes, Nowhere, pattern_text
 from efsupervisor.conf.names import kept
@@ -26,7 +26,7 @@ from efsupervisor.conf.nodes import compose
 from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, SupervisorSpec, TaskSpec
 from efsupervisor.conf.tables import FLOW, GROUP, SCHEDULE, SUPERVISOR, TASK
 from efsupervisor.conf.tree import Mapping as MappingNode
-from efsupervisor.conf.tree import Node, Refused, Scalar, Sequence
+from efsupervisor.conf.tree import Node, Refused, Sequence
 from efsupervisor.system import REAL, System, folded
 
 TYPES = ("process",)
@@ -153,19 +153,19 @@ def _not_here(reading: Reading, node: Node, path: str, found: Section) -> None:
 def _include(reading: Reading, node: Node, path: str, found: Section) -> list[tuple[int, str, str]]:
     """Line, dotted path and text of each pattern."""
     if not isinstance(node, Sequence):
-        return [(found.line_of("include"), path, text) for text in _PATTERN(reading, node, path, found)]
+        return [(found.line_of("include"), path, _PATTERN(reading, node, path, found))]
     numbered = [(item, f"{path}[{number}]") for number, item in enumerate(node.items)]
     return [(item.line, at, text) for item, at in numbered for text in _item(reading, item, at, found)]
 
 
-_PATTERN = texts(pattern_text)
+_PATTERN = one(pattern_text)
 
 
 def _item(reading: Reading, item: Node, path: str, found: Section) -> list[str]:
     if isinstance(item, Refused):
         return []
     try:
-        return _PATTERN(reading, item, path, found) if isinstance(item, Scalar) else []
+        return [_PATTERN(reading, item, path, found)]
     except Unfit as reason:
         reading.findings.add(item.line, path, str(reason))
         return []
