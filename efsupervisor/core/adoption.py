@@ -3,10 +3,11 @@
 Truth is what answers and what runs, not files: a worker that accepts a connection is adopted as it is, and a recorded program that is alive gets a
 worker that takes it over.  Files decide the rest:
 
-- After a clean end everything was stopped, so the configuration's `autostart` decides.
+- After a clean end everything was stopped, so what an operator last wanted decides (stopped stays stopped, started is started), and where nobody
+wanted anything, or the configuration's `autostart` is another one since, that decides.
 - After a crash (no clean mark in core.json) the last goal decides: what an operator had stopped stays stopped, what was to run runs again, a job that
-  had run to its end and a task that had failed for good stay so.
-- After a crash of the machine (another boot) the same, but what had ended or failed begins anew as `autostart` says.
+  had run to its end and a task that had failed for good stay so.  An operator's wish that the worker had not heard yet counts as heard.
+- After a crash of the machine (another boot) the same, but what had ended or failed begins anew as after a clean end.
 - A task that is no longer configured is stopped if anything of it runs, and then left alone; its folder stays.
 
 `judge` is that table as a pure function.  `found_folders` and `look` gather its facts.
@@ -34,13 +35,15 @@ class _TaskFile(msgspec.Struct):
 
 
 class Facts(NamedTuple):
-    """What is known of a task whose worker does not answer a connection.  saved: state.json."""
+    """What is known of a task whose worker does not answer a connection.  saved: state.json.  intent: what an operator last wanted, None for nothing
+    (a task that ran to its end, an `autostart` that changed since)."""
 
     configured: bool
     autostart: bool
     former: Former
     saved: Report | None
     program_is_alive: bool
+    intent: Goal | None = None
 
 
 class Judgement(NamedTuple):
@@ -62,18 +65,22 @@ def judge(facts: Facts) -> Judgement:
     if not facts.configured:
         return Judgement(fork=_was_under_way(facts.saved) and facts.former.same_boot, goal=Goal.TRM)
     if facts.saved is None or facts.former.clean:
-        return _as_configured(facts)
-    if facts.saved.goal is Goal.TRM:
+        return _as_wanted(facts)
+    if _last_goal(facts) is Goal.TRM:
         return Judgement(fork=_was_under_way(facts.saved), goal=Goal.TRM)
     if _was_under_way(facts.saved):
         return Judgement(fork=True, goal=Goal.ACT)
     if facts.saved.state is State.STOPPED or not facts.former.same_boot:
-        return _as_configured(facts)
+        return _as_wanted(facts)
     return REST._replace(goal=Goal.ACT)
 
 
+def _last_goal(facts: Facts) -> Goal | None:
+    return facts.intent or (facts.saved.goal if facts.saved is not None else None)
+
+
 def _goal_of_the_living(facts: Facts) -> Goal:
-    if not facts.configured or (facts.saved is not None and facts.saved.goal is Goal.TRM):
+    if not facts.configured or _last_goal(facts) is Goal.TRM:
         return Goal.TRM
     return Goal.ACT
 
@@ -82,8 +89,8 @@ def _was_under_way(saved: Report | None) -> bool:
     return saved is not None and not saved.state.at_rest
 
 
-def _as_configured(facts: Facts) -> Judgement:
-    if facts.autostart:
+def _as_wanted(facts: Facts) -> Judgement:
+    if facts.autostart if facts.intent is None else facts.intent is Goal.ACT:
         return START
     return Judgement(fork=_was_under_way(facts.saved), goal=Goal.TRM)
 

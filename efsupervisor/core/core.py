@@ -4,6 +4,10 @@ A request becomes entries of the queues act_task, trm_task, add_task and del_tas
 only sets a goal and tells a worker, or asks for one: it never waits.  What comes of it arrives later as reports, and `Waiting` answers whoever waits
 for it.
 
+Intent.  What a client (or a schedule) wants of a task is saved before it is done, and outlives everything; what the Core wants by itself (autostart,
+a shutdown, an update) is not.  A task that ran to its end has nothing left to be wanted.  A restart is a stop that remembers (`again`) that a start
+follows.
+
     entry -> goal of the Task -> Workers (fork, tell) -> worker ... report -> Task -> Waiting -> reply
 
 The end.  A shutdown sets the goal of every task to TRM in the same turn, so all stop in parallel, and ends the loop when nothing is left that runs.
@@ -27,10 +31,14 @@ from efsupervisor.core.descriptors import SIGNALS, Descriptors
 from efsupervisor.core.fifos import Fifos
 from efsupervisor.core.home import Home
 from efsupervisor.core.ports import TypeTable
+from efsupervisor.core.puts import PutQueue, Puts
 from efsupervisor.core.queues import Entry, Queue, Queues
 from efsupervisor.core.reaper import Dead, Reaper, next_dead_child
 from efsupervisor.core.registry import Registry
-from efsupervisor.core.tasks import Link, Put, Task
+from efsupervisor.core.saved import TASK, Merged
+from efsupervisor.core.store import Store
+from efsupervisor.core.tale import Tale
+from efsupervisor.core.tasks import Link, Task
 from efsupervisor.core.turnstile import Turnstile
 from efsupervisor.core.waiting import Pending, Waiting
 from efsupervisor.core.watchdog import Watchdog
@@ -38,10 +46,10 @@ from efsupervisor.core.wiring import Wirer
 from efsupervisor.core.workers import Workers
 from efsupervisor.errors import TABLE, Code, EfError
 from efsupervisor.log import Log
-from efsupervisor.messages import MAX_FRAME, Outcome, PutDone, PutEvent, Reaped, Report, Rewire, Wiring, encode
+from efsupervisor.messages import MAX_FRAME, Alert, Outcome, Reaped, Report, Rewire, Wiring, encode
 from efsupervisor.reactor import Reactor, Timer
 from efsupervisor.states import Goal, State
-from efsupervisor.system import Real, short_id
+from efsupervisor.system import Real, folded, short_id
 from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.record import unfinish
 
@@ -57,21 +65,25 @@ HURRIED_S = 5.0
 
 MAX_FAILED_TURNS = 20
 
-MAX_PUTS = 256
-"""Events that may be on their way to one worker."""
-
-PutQueue = Callable[[TaskPaths, str, bytes, Real], int]
-"""Appends one event to the input queue of a task at rest; the offset."""
-
-
 class Core:
-    """One supervisor.  Owns every Task, its descriptors and its timers.  `home` is locked, `log` open, the descriptor limit raised, signals not yet
-    caught."""
+    """One supervisor.  Owns every Task, its descriptors and its timers.  `home` is locked, `log` and `store` open, the descriptor limit raised,
+    signals not yet caught.  merged: the configuration in force; changed by core/updating.py only."""
 
     def __init__(
-        self, config: Config, home: Home, log: Log, types: TypeTable, put: PutQueue, *, system: Real, descriptors: Descriptors, version: str = ""
+        self,
+        merged: Merged,
+        home: Home,
+        log: Log,
+        types: TypeTable,
+        put: PutQueue,
+        *,
+        store: Store,
+        system: Real,
+        descriptors: Descriptors,
+        version: str = "",
     ) -> None:
-        self.config = config
+        self.merged = merged
+        self.store = store
         self.home = home
         self.log = log
         self.version = version
@@ -80,20 +92,21 @@ class Core:
         self.reactor = Reactor(system)
         self.registry = Registry()
         self.waiting = Waiting()
+        self.tale = Tale(self.reactor, system, log, store)
         self.exit_status = 0
         self.ending = False
         self._hurried = False
         self._ended = False
         self._left: set[Task] = set()
         self._limit: Timer | None = None
-        self._put = put
-        self._types = types
+        self.types = types
+        self.puts = Puts(put, system)
         self._on_end: list[Callable[[], None]] = []
         self._queues = Queues()
         self._fifos = Fifos(system, descriptors)
         self._reaper = Reaper(next_dead_child, self._reaped)
-        self._wirer = Wirer(home.var, home.namespace, home.log, system)
-        spec = config.supervisor
+        self.wirer = Wirer(home.var, home.namespace, home.log, system)
+        spec = merged.config.supervisor
         self._workers = Workers(
             self.reactor,
             system,
@@ -105,33 +118,51 @@ class Core:
             deadline_s=spec.ping_deadline_s,
             on_report=self._reported,
             on_rest=self._rested,
+            on_alert=self._alerted,
+            leave=store.abandon,
             status_of=self._reaper.status,
         )
-        self._watchdog = Watchdog(self.reactor, lambda: self.registry, self._silent, ping_s=spec.ping_s, deadline_s=spec.ping_deadline_s)
+        self.watchdog = Watchdog(self.reactor, lambda: self.registry, self._silent, ping_s=spec.ping_s, deadline_s=spec.ping_deadline_s)
         self._work = Turnstile(self.reactor, system, self._work_one, descriptors)
         self._reaping = Turnstile(self.reactor, system, self._reaper.reap_one, descriptors)
+        store.wake = self.reactor.after
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.merged.config
 
     # Boot -----------------------------------------------------------------------------------------------------------------------------------------
 
     def boot(self) -> None:
         """Wire the flows, take over what runs, and put what is to start into the queue.  EfError or OSError: nothing was started."""
-        wirings = self._wirer.wire(self.config)
+        wirings = self.wirer.wire(self.config)
         for spec in self.config.tasks:
-            self._types(spec.type)  # an unknown type is a reason not to begin at all
+            self.types(spec.type)  # an unknown type is a reason not to begin at all
         self.reactor.on_signals(SIGNALS, self._signalled)
+        self.regroup()
         for spec in sorted(self.config.tasks, key=lambda each: each.priority):
-            self._register(spec, wirings[short_id(spec.name)])
+            self.register(spec, wirings[short_id(spec.name)])
         for identity in adoption.found_folders(self.home.tasks):
             if self.registry.by_id(identity) is None:
                 self._register_stranger(identity)
         adopted = sum(self._take_over(task) for task in self.registry.ordered())
-        self._watchdog.start()
+        self.watchdog.start()
         self._reaping.wake()
         former = self.home.former
         manner = "first start" if not former.existed else "after a clean end" if former.clean else "after an unclean end"
-        self.log.info(f"efsupervisord {self.version} pid {self.system.getpid()}: {len(self.config.tasks)} tasks, {adopted} workers found, {manner}")
+        added = sum(noun == TASK for noun, _name in self.merged.added)
+        count = f"{len(self.config.tasks)} tasks" + (f" ({added} of them added by command)" if added else "")
+        self.log.info(f"efsupervisord {self.version} pid {self.system.getpid()}: {count}, {adopted} workers found, {manner}")
+        for sentence in self.merged.aside:
+            self.log.warning(sentence)
 
-    def _register(self, spec: TaskSpec, wiring: Wiring) -> Task:
+    def regroup(self) -> None:
+        """The groups are those of the configuration in force."""
+        self.registry.groups = {folded(group.name): group for group in self.config.groups}
+
+    def register(self, spec: TaskSpec, wiring: Wiring) -> Task:
+        """Take a task in, at rest."""
         paths = TaskPaths(wiring.task_dir)
         task = Task(spec=spec, wiring=wiring, paths=paths, report=Report(state=State.STOPPED, goal=Goal.TRM))
         self.registry.add(task)
@@ -140,7 +171,7 @@ class Core:
     def _register_stranger(self, identity: str) -> None:
         """A folder whose task is not configured: known only while something of it may run."""
         spec = adoption.stranger(self.home.task_dir(identity))
-        task = self._register(spec, Wiring(spec=spec, task_dir=self.home.task_dir(identity), namespace=self.home.namespace, log=self.home.log))
+        task = self.register(spec, Wiring(spec=spec, task_dir=self.home.task_dir(identity), namespace=self.home.namespace, log=self.home.log))
         task.configured = False
 
     def _take_over(self, task: Task) -> bool:
@@ -149,13 +180,15 @@ class Core:
         if saved is not None:
             task.report = saved
             task.goal = saved.goal
+            task.echoed = saved.state
             self.registry.reported(task)
+            self.tale.take_runs(task)
         self._hold_outputs(task)
         if self._workers.find(task):
             if not task.configured:
                 self._stop_stranger(task)
             elif task.link is not None:
-                self._rewire(task)
+                self.rewire(task)
             return True
         self._judge(task, saved)
         return False
@@ -168,11 +201,13 @@ class Core:
 
     def _judge(self, task: Task, saved: Report | None) -> None:
         alive = self._workers.program_is_alive(task)
-        judgement = adoption.judge(adoption.Facts(task.configured, task.spec.autostart, self.home.former, saved, alive))
+        intent = self.intent_of(task.spec)
+        configured = task.configured or not self.store.saved().complete
+        judgement = adoption.judge(adoption.Facts(configured, task.spec.autostart, self.home.former, saved, alive, intent))
         task.goal = judgement.goal
         task.report = adoption.first_report(saved, judgement)
         task.fresh = task.unconfirmed = judgement.fresh
-        task.asked_by = "autostart" if judgement.fresh else "recovery"
+        task.asked_by = ("an operator, saved" if intent is not None else "autostart") if judgement.fresh else "recovery"
         if judgement.fresh:
             unfinish(self.system, task.paths)
         if judgement.fork:
@@ -180,13 +215,22 @@ class Core:
         elif not task.configured:
             self._forget(task)
 
+    def intent_of(self, spec: TaskSpec) -> Goal | None:
+        """What an operator last wanted of a task, None when nothing, or when its `autostart` is another one since: then the file has the last
+        word."""
+        intent = self.store.saved().intents.get(short_id(spec.name))
+        return intent.goal if intent is not None and intent.autostart == spec.autostart else None
+
     def _stop_stranger(self, task: Task) -> None:
+        if not self.store.saved().complete:
+            self.log.warning(f"task {task.name} is not known, but the saved state was damaged: it is left running; stop it, or add it again")
+            return
         self.log.warning(f"task {task.name} is not in the configuration any more: it is stopped, its folder {task.paths.folder} stays")
         task.goal, task.unconfirmed, task.asked_by = Goal.TRM, True, "not in the configuration"
         self._workers.tell_goal(task)
 
-    def _rewire(self, task: Task) -> None:
-        """A worker of an earlier Core may know an earlier configuration."""
+    def rewire(self, task: Task) -> None:
+        """Tell a worker the spec and the edges that are in force."""
         message = Rewire(wiring=task.wiring)
         if len(encode(message)) > MAX_FRAME:
             self.log.warning(f"task {task.name}: its spec is too large to be sent; its worker goes on with the one it was forked with")
@@ -212,29 +256,37 @@ class Core:
 
     # Queues ---------------------------------------------------------------------------------------------------------------------------------------
 
-    def act_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None) -> None:
-        """Queue starts.  What had finished counts as unfinished from now on, for all of them before any of them starts."""
+    def act_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, intent: bool = False) -> None:
+        """Queue starts.  What had finished counts as unfinished from now on, for all of them before any of them starts.  intent: it is what an
+        operator wants, and is saved."""
+        self._intend(tasks, Goal.ACT, intent)
         for task in tasks:
             if task.resting:
                 unfinish(self.system, task.paths)
         self._enqueue(Queue.ACT, tasks, lambda task: self._act(task, asked_by, pending))
 
-    def trm_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None) -> None:
+    def trm_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, intent: bool = False) -> None:
         """Queue stops."""
+        self._intend(tasks, Goal.TRM, intent)
         self._enqueue(Queue.TRM, tasks, lambda task: self._trm(task, asked_by, pending))
 
-    def add_task(self, spec: TaskSpec, asked_by: str) -> None:
-        """Queue a new task; it has no flows but its own input queue.  EfError when the name is taken."""
-        if self.registry.by_name(spec.name) is not None:
-            raise EfError(f"a task named {spec.name} exists already", Code.EXISTS)
-        self._types(spec.type)
-        config = msgspec.structs.replace(self.config, tasks=[spec], flows=[])
-        self._queues.put(Entry(Queue.ADD, lambda: self._add(config, spec, asked_by)))
-        self._work.wake()
+    def restart_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, intent: bool = False) -> None:
+        """Queue stops that are followed by starts; a task at rest is just started."""
+        self._intend(tasks, Goal.ACT, intent)
+        self._enqueue(Queue.ACT, tasks, lambda task: self._restart(task, asked_by, pending))
 
-    def del_task(self, tasks: list[Task], asked_by: str) -> None:
-        """Queue removals: each task is stopped, then forgotten and its folder removed."""
-        self._enqueue(Queue.DEL, tasks, lambda task: self._del(task, asked_by))
+    def del_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, folder: bool) -> None:
+        """Queue removals: each task is stopped, then forgotten; with folder: its folder is removed too."""
+        for task in tasks:
+            task.configured = False
+        self._enqueue(Queue.DEL, tasks, lambda task: self._del(task, asked_by, pending, folder))
+
+    def _intend(self, tasks: list[Task], goal: Goal, intent: bool) -> None:
+        if intent:
+            for task in tasks:
+                if task.configured:
+                    self.store.set_intent(task.name, goal, autostart=task.spec.autostart)
+            self.store.flush()
 
     def has_room(self, count: int) -> bool:
         """Whether the queues take `count` more entries."""
@@ -253,34 +305,50 @@ class Core:
         return True
 
     def _act(self, task: Task, asked_by: str, pending: Pending | None) -> None:
-        if self.ending or task.remove or not task.configured:
-            if pending is not None:
-                why = "the supervisor is shutting down" if self.ending else "the task is being removed"
-                self.waiting.refused(pending, Outcome(task=task.name, ok=False, code=Code.BAD_STATE, sentence=why))
+        if self._refused(task, pending):
             return
-        self._want(task, Goal.ACT, asked_by)
+        if task.again:
+            task.again = asked_by  # it is being stopped in order to be started
+        else:
+            self._want(task, Goal.ACT, asked_by)
         if pending is not None:
             self.waiting.worked(pending, task)
+
+    def _restart(self, task: Task, asked_by: str, pending: Pending | None) -> None:
+        if task.resting:
+            if not self._refused(task, None):
+                unfinish(self.system, task.paths)
+            self._act(task, asked_by, pending)
+        elif not self._refused(task, pending):
+            task.again = asked_by
+            self._want(task, Goal.TRM, asked_by)
+            if pending is not None:
+                self.waiting.worked(pending, task)
+
+    def _refused(self, task: Task, pending: Pending | None) -> bool:
+        """No task is started any more when the supervisor ends, nor one that is being removed."""
+        if not (self.ending or not task.configured):
+            return False
+        if pending is not None:
+            why = "the supervisor is shutting down" if self.ending else "the task is being removed"
+            self.waiting.refused(pending, Outcome(task=task.name, ok=False, code=Code.BAD_STATE, sentence=why))
+        return True
 
     def _trm(self, task: Task, asked_by: str, pending: Pending | None) -> None:
+        task.again = ""
         self._want(task, Goal.TRM, asked_by)
         if pending is not None:
             self.waiting.worked(pending, task)
 
-    def _add(self, config: Config, spec: TaskSpec, asked_by: str) -> None:
-        try:
-            wiring = self._wirer.wire(config)[short_id(spec.name)]
-        except (EfError, OSError) as error:
-            self.log.error(f"task {spec.name}: not added: {error}")
+    def _del(self, task: Task, asked_by: str, pending: Pending | None, folder: bool) -> None:
+        if task.configured:  # it was added again meanwhile
             return
-        task = self._register(spec, wiring)
-        if spec.autostart:
-            self._act(task, asked_by, None)
-
-    def _del(self, task: Task, asked_by: str) -> None:
-        task.remove = True
+        task.remove = folder
+        task.again = ""
+        if pending is not None:
+            self.waiting.worked(pending, task)
         self._want(task, Goal.TRM, asked_by)
-        if task.resting:
+        if task.resting and self.registry.by_id(task.paths.id) is task:
             self._rested(task)
 
     # Goals ----------------------------------------------------------------------------------------------------------------------------------------
@@ -327,42 +395,47 @@ class Core:
 
     def _reported(self, task: Task) -> None:
         self.registry.reported(task)
-        if task.link is not None and task.link.adopted and not task.unconfirmed and task.configured:
+        if task.link is not None and task.link.adopted and not task.unconfirmed and task.configured and not task.again:
             task.goal = task.report.goal
         if task.link is not None:
-            self._put_again(task, task.link)
-        self._echo(task)
+            self.puts.again(task, task.link)
+        self.tale.reported(task)
         self.waiting.changed(task)
 
-    def _echo(self, task: Task) -> None:
-        """For the foreground: the worker has written the change to the log itself."""
-        report = task.report
-        if report.state is not task.echoed:
-            task.echoed = report.state
-            why = f" ({report.reason})" if report.reason else ""
-            self.log.echo(f"task {task.name}: {report.state}{why}" + (f" pid {report.pid}" if report.pid else ""))
+    def _alerted(self, task: Task, alert: Alert) -> None:
+        self.tale.alerted(task, alert)
 
     def _rested(self, task: Task) -> None:
         """No worker is left and none is coming."""
         self._fifos.release_input(task)
-        self._put_what_waits(task)
+        self.puts.rested(task)
         self.waiting.changed(task)
-        if task.remove:
-            self._remove(task)
-        elif not task.configured:
-            self._forget(task)
+        if task.report.state is State.EXITED and self.intent_of(task.spec) is Goal.ACT:
+            self.store.forget_intent(task.name)
+        if task.again and task.configured and not self.ending:
+            self._start_again(task)
+            return
+        if not task.configured:
+            self._remove(task) if task.remove else self._forget(task)
         self._left.discard(task)
         self._end_if_done()
+
+    def _start_again(self, task: Task) -> None:
+        """The second half of a restart."""
+        asked_by, task.again = task.again, ""
+        unfinish(self.system, task.paths)
+        self._want(task, Goal.ACT, asked_by)
 
     def _remove(self, task: Task) -> None:
         self._forget(task)
         try:
-            self._types(task.spec.type).del_helper(self.system).remove(task.paths.folder)
+            self.types(task.spec.type).del_helper(self.system).remove(task.paths.folder)
         except (EfError, OSError) as error:
             self.log.error(f"task {task.name}: its folder could not be removed: {error}")
 
     def _forget(self, task: Task) -> None:
         self._fifos.release(task)
+        self.tale.forget(task)
         self.registry.drop(task)
 
     def _silent(self, task: Task, link: Link) -> None:
@@ -372,41 +445,6 @@ class Core:
         task = self.registry.by_program(dead.pid, dead.start_ticks)
         if task is not None and task.link is not None and task.link.channel is not None:
             task.link.channel.send(Reaped(pid=dead.pid, start_ticks=dead.start_ticks, status=dead.status))
-
-    # Puts -----------------------------------------------------------------------------------------------------------------------------------------
-
-    def put_event(self, task: Task, put_id: str, data: bytes, reply: Callable[[PutDone], None]) -> None:
-        """Append one event to a task's own input queue: by its worker, or here when it is at rest.  A retry with the same id appends once."""
-        if task.resting:
-            reply(self._append(task, put_id, data))
-        elif len(task.puts) >= MAX_PUTS:
-            reply(PutDone(put_id=put_id, error=f"{MAX_PUTS} events are on their way to this task already; try again"))
-        else:
-            former = task.puts.get(put_id)
-            if former is not None:
-                former.reply(PutDone(put_id=put_id, error="the same event was put again meanwhile"))
-            task.puts[put_id] = Put(data, reply)
-            if task.link is not None and task.link.channel is not None and task.link.final is None:
-                task.link.channel.send(PutEvent(put_id=put_id, data=data))
-
-    def _append(self, task: Task, put_id: str, data: bytes) -> PutDone:
-        try:
-            return PutDone(put_id=put_id, offset=self._put(task.paths, put_id, data, self.system))
-        except (EfError, OSError) as error:
-            return PutDone(put_id=put_id, error=str(error))
-
-    def _put_again(self, task: Task, link: Link) -> None:
-        """A worker that is new to us has spoken: give it what its predecessor did not confirm."""
-        if not link.resent and link.channel is not None:
-            link.resent = True
-            for put_id, put in task.puts.items():
-                link.channel.send(PutEvent(put_id=put_id, data=put.data))
-
-    def _put_what_waits(self, task: Task) -> None:
-        """The worker ended before it confirmed these."""
-        waiting, task.puts = task.puts, {}
-        for put_id, put in waiting.items():
-            put.reply(self._append(task, put_id, put.data))
 
     # The end --------------------------------------------------------------------------------------------------------------------------------------
 
@@ -432,6 +470,7 @@ class Core:
         self.log.info(f"shutting down, asked by {asked_by}: {len(running)} tasks to stop")
         self._limit = self.reactor.after(self._limit_s(running), lambda: self._hurry("the limit of the shutdown is reached"))
         for task in running:
+            task.again = ""
             self._want(task, Goal.TRM, f"shutdown ({asked_by})")
         self._end_if_done()
 
@@ -469,6 +508,8 @@ class Core:
     def _stop(self) -> None:
         if self._limit is not None:
             self._limit.cancel()
+        self.tale.close()
+        self.store.close()
         callbacks, self._on_end = self._on_end, []
         for callback in callbacks:
             callback()

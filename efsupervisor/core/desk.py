@@ -151,7 +151,7 @@ class Desk:
             code = Code.SYSTEM if done.error else Code.OK
             client.reply([DoneReply(id=request.id, outcomes=[Outcome(task=task.name, ok=not done.error, code=code, sentence=sentence)])])
 
-        self._core.put_event(task, request.put_id, request.data, reply)
+        self._core.puts.put(task, request.put_id, request.data, reply)
 
     def _read(self, request: ReadRequest) -> ReadReply:
         task = self._one(request.task)

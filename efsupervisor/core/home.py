@@ -74,6 +74,11 @@ class Home:
         """Path of the daemon's log."""
         return self.var + "/log/efsupervisord.log"
 
+    @property
+    def state(self) -> str:
+        """The file of the saved state."""
+        return self.var + "/lib/state.sqlite"
+
     def task_dir(self, short_id: str) -> str:
         """Folder of one task."""
         return f"{self.tasks}/{short_id}"

@@ -22,6 +22,8 @@ from efsupervisor.core.descriptors import Descriptors
 from efsupervisor.core.desk import Desk
 from efsupervisor.core.follow import Followers
 from efsupervisor.core.home import Home, open_home
+from efsupervisor.core.saved import Merged, merge, with_setting
+from efsupervisor.core.store import Store
 from efsupervisor.errors import Code, EfError
 from efsupervisor.log import Log
 from efsupervisor.messages import FromWorker, Hello, Report, ToWorker, decode, encode
@@ -76,7 +78,8 @@ def serve(config: Config, asked: options.Options, tell: daemon.Tell, warnings: l
         log.warning(sentence)
     REAL.become_subreaper()
     REAL.set_name("efsupervisord")
-    core = Core(config, home, log, task_type, put, system=REAL, descriptors=descriptors, version=VERSION)
+    store = open_store(config, home, log)
+    core = Core(merged(config, store), home, log, task_type, put, store=store, system=REAL, descriptors=descriptors, version=VERSION)
     try:
         core.boot()
         desk = Desk(core, home.announce().since)
@@ -94,6 +97,22 @@ def serve(config: Config, asked: options.Options, tell: daemon.Tell, warnings: l
     control.close()
     log.info(f"efsupervisord pid {os.getpid()} ends with status {status}")
     return status
+
+
+def open_store(config: Config, home: Home, log: Log) -> Store:
+    """The saved state.  EfError when it is not known what was saved: then nothing may be started."""
+    spec = config.supervisor
+    try:
+        return Store.open(home.state, system=REAL, log=log, history=spec.history, alerts=spec.alerts)
+    except NotImplementedError:
+        from efsupervisor.core.memory_store import MemoryStore  # a stand-in for some minutes
+
+        return MemoryStore()  # type: ignore[return-value]
+
+
+def merged(config: Config, store: Store) -> Merged:
+    """The file and what was added by command."""
+    return merge(config, store.saved(), with_setting, task_type)
 
 
 def warm() -> None:

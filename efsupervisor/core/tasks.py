@@ -74,7 +74,8 @@ class Link(msgspec.Struct, eq=False):
 class Task(msgspec.Struct, eq=False):
     """One task.  report: the last word of a worker, or what the Core says in its place.  queued: waits for a fork.  retry: waits for a delay before
     it. fresh: what is queued is a first start from rest, so nothing can be alive yet.  outputs: read ends of the `out` and `err` FIFOs by path, never
-    read. configured: it is in the configuration (else it is stopped, then forgotten).  remove: its folder goes when it is at rest."""
+    read. configured: it is in the configuration (else it is stopped, then forgotten).  remove: its folder goes when it is at rest.  echoed: the
+    state that was last told.  again: who wants it started as soon as it is at rest (a restart)."""
 
     spec: TaskSpec
     wiring: Wiring
@@ -97,6 +98,7 @@ class Task(msgspec.Struct, eq=False):
     echoed: State = State.STOPPED
     puts: dict[str, Put] = msgspec.field(default_factory=dict)
     remove: bool = False
+    again: str = ""
 
     @property
     def name(self) -> str:
@@ -145,6 +147,8 @@ def settled(wish: Goal, task: Task) -> Outcome | None:
     """The outcome of a wish, None while it is under way."""
     if wish is Goal.TRM:
         return _stopped(task)
+    if task.again:
+        return None  # the start is still to come
     if task.goal is Goal.TRM:
         return Outcome(task=task.name, ok=False, code=Code.BAD_STATE, sentence="was stopped by somebody else meanwhile")
     report = task.report

@@ -61,8 +61,8 @@ BURST = 16
 
 
 class Workers:
-    """All links.  on_report(task): its report is new.  on_rest(task): no worker is left and none is coming.  status_of: the reaper's memory.
-    leave: in a forked child, close what belongs to the Core alone."""
+    """All links.  on_report(task): its report is new.  on_rest(task): no worker is left and none is coming.  on_alert(task, alert): its worker has
+    something to say.  status_of: the reaper's memory.  leave: in a forked child, let go of what the Core has beside descriptors."""
 
     def __init__(
         self,
@@ -77,6 +77,8 @@ class Workers:
         deadline_s: float,
         on_report: Callable[[Task], None],
         on_rest: Callable[[Task], None],
+        on_alert: Callable[[Task, Alert], None],
+        leave: Callable[[], None],
         status_of: Callable[[int, int], int | None],
     ) -> None:
         self._reactor = reactor
@@ -89,6 +91,8 @@ class Workers:
         self._deadline_s = deadline_s
         self._on_report = on_report
         self._on_rest = on_rest
+        self._on_alert = on_alert
+        self._leave_more = leave
         self._status_of = status_of
         self._queue: deque[Task] = deque()
         self._turnstile = Turnstile(reactor, system, self._fork_some, descriptors)
@@ -152,7 +156,7 @@ class Workers:
         core = self._system.getpid()
         try:
             with signals_held():
-                forked = self._types(task.spec.type).task(task.wiring, self._system).act(self._leave)
+                forked = self._types(task.spec.type).task(task.wiring, self._system).act(self.leave)
         except EfError as error:
             self._refused(task, error.message)
         except OSError as error:
@@ -179,11 +183,12 @@ class Workers:
         link = self._attach(task, Link(pid=pid, pidfd=pidfd, born=self._reactor.now), sock)
         self.tell_goal(task, link)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """In the child: the Core's descriptors, signals and limits are not the worker's, and its objects are never looked at by the collector
         again."""
         self._reactor.close()
         self._log.close()
+        self._leave_more()
         self._descriptors.abandon()
         gc.freeze()
 
@@ -347,7 +352,7 @@ class Workers:
                 if put is not None:
                     put.reply(message)
             case Alert():
-                self._log.echo(f"task {task.name}: {message.what}: {message.sentence}")
+                self._on_alert(task, message)
 
     def _reported(self, task: Task, link: Link, report: Report) -> None:
         link.reported = True

@@ -174,12 +174,14 @@ class PutDone(Message, frozen=True, kw_only=True):
 
 
 class Alert(Message, frozen=True, kw_only=True):
-    """Something an operator should hear of: a dead letter, a full disk, a poison event, a message on stderr of an event task."""
+    """Something an operator should hear of: a dead letter, a full disk, a poison event, a message on stderr of an event task.  wall: when, for one that
+    is told late because no Core was there; 0: now."""
 
     what: str
     sentence: str
     event: bytes = b""
     lines: list[str] = []
+    wall: float = 0.0
 
 
 ToWorker = Hello | SetGoal | Rewire | Ping | Reaped | Held | PutEvent

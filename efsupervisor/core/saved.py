@@ -1,0 +1,165 @@
+"""What was added by command, and how it and the file make one configuration.
+
+The file is what people write, the saved state what they said to the running supervisor; both are wanted, and where they disagree the file wins:
+it is the one that was reviewed, that is under version control, and that somebody can look at.  So what was added under a name that the file has
+meanwhile, or that no longer fits what the file says, is *set aside*: it has no effect, it is told in the log, and it stays saved, because taking
+the name out of the file brings it back.
+
+Order: the file's parts first and as written, then the added ones in the order in which they were added; `priority` decides before that.
+
+Everything here is pure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, SupervisorSpec, TaskSpec
+from efsupervisor.core.store_rows import Saved
+from efsupervisor.errors import EfError
+from efsupervisor.system import folded
+
+Named = TaskSpec | FlowSpec | GroupSpec | ScheduleSpec
+N = TypeVar("N", TaskSpec, FlowSpec, GroupSpec, ScheduleSpec)
+WithSetting = Callable[[SupervisorSpec, str, str], SupervisorSpec]
+"""A spec with one dotted key set to a value as text; EfError when there is no such key or it does not take the value."""
+
+TASK, FLOW, GROUP, SCHEDULE, SETTING = "task", "flow", "group", "schedule", "setting"
+
+
+class Merged(NamedTuple):
+    """The configuration in force.  file: what it was made from.  added: (noun, folded name) of what comes from commands.  aside: a sentence for
+    each thing that was set aside."""
+
+    config: Config
+    file: Config
+    added: frozenset[tuple[str, str]] = frozenset()
+    aside: tuple[str, ...] = ()
+
+    def origin(self, noun: str, name: str) -> str:
+        """`added` or `file`."""
+        return "added" if (noun, folded(name)) in self.added else "file"
+
+
+def with_setting(spec: SupervisorSpec, key: str, value: str) -> SupervisorSpec:
+    """The WithSetting of the configuration's own tables."""
+    from efsupervisor.conf.settings import with_setting  # late: 600 KiB, for those who set something
+
+    return with_setting(spec, key, value)
+
+
+def merge(file: Config, added: Saved, with_setting: WithSetting, types: Callable[[str], object]) -> Merged:
+    """File and added parts as one configuration that is consistent whatever either holds.  types: EfError for a task type that does not exist."""
+    aside: list[str] = []
+    taken = _names(file.tasks) | _names(file.groups)
+    tasks = [spec for spec in _fitting(added.tasks, taken, "task", aside) if _type_exists(spec, types, aside)]
+    groups = _fitting(added.groups, taken | _names(tasks), "group", aside)
+    schedules = _fitting(added.schedules, _names(file.schedules), "schedule", aside)
+    flows = _flows(file, _fitting(added.flows, _names(file.flows), "flow", aside), _names(file.tasks) | _names(tasks), aside)
+    supervisor, kept = _settings(file.supervisor, added.settings, with_setting, aside)
+    config = msgspec.structs.replace(
+        file,
+        supervisor=supervisor,
+        tasks=[*file.tasks, *tasks],
+        flows=[*file.flows, *flows],
+        groups=[*file.groups, *groups],
+        schedules=[*file.schedules, *schedules],
+    )
+    parts: list[tuple[str, Iterable[Named]]] = [(TASK, tasks), (FLOW, flows), (GROUP, groups), (SCHEDULE, schedules)]
+    marks = {(noun, folded(part.name)) for noun, specs in parts for part in specs} | {(SETTING, key) for key in kept}
+    return Merged(config, file, frozenset(marks), tuple(aside))
+
+
+def _names(parts: Iterable[Named]) -> set[str]:
+    return {folded(part.name) for part in parts}
+
+
+def _fitting(parts: Iterable[N], taken: set[str], noun: str, aside: list[str]) -> list[N]:
+    """Those whose name is free."""
+    fitting = []
+    for part in parts:
+        if folded(part.name) in taken:
+            aside.append(f"{noun} {part.name} was added by command, but the configuration has that name now: the added one is set aside")
+        else:
+            fitting.append(part)
+    return fitting
+
+
+def _type_exists(spec: TaskSpec, types: Callable[[str], object], aside: list[str]) -> bool:
+    try:
+        types(spec.type)
+    except EfError as error:
+        aside.append(f"task {spec.name} was added by command, but is set aside: {error.message}")
+        return False
+    return True
+
+
+def _flows(file: Config, flows: list[FlowSpec], tasks: set[str], aside: list[str]) -> list[FlowSpec]:
+    """Those whose tasks are all there and which close no cycle with the ones before."""
+    fitting: list[FlowSpec] = []
+    for flow in flows:
+        missing = [name for name in (*flow.producers, *flow.consumers) if folded(name) not in tasks]
+        if missing:
+            aside.append(f"flow {flow.name} was added by command, but there is no task {missing[0]} now: the flow is set aside")
+        elif has_cycle([*file.flows, *fitting, flow]):
+            aside.append(f"flow {flow.name} was added by command, but with the configuration as it is now it closes a cycle: it is set aside")
+        else:
+            fitting.append(flow)
+    return fitting
+
+
+def _settings(
+    spec: SupervisorSpec, settings: dict[str, str], with_setting: WithSetting, aside: list[str]
+) -> tuple[SupervisorSpec, list[str]]:
+    kept = []
+    for key, value in settings.items():
+        try:
+            spec = with_setting(spec, key, value)
+        except EfError as error:
+            aside.append(f"setting {key}={value} was set by command, but cannot be used: {error.message}")
+        else:
+            kept.append(key)
+    return spec, kept
+
+
+def has_cycle(flows: Iterable[FlowSpec]) -> bool:
+    """Whether events could go round.  A flow is a node of its own among the tasks, so the work is linear in what is written."""
+    following: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    waits_for: dict[tuple[str, str], int] = {}
+    for flow in flows:
+        node = ("flow", folded(flow.name))
+        edges = [(("task", folded(name)), node) for name in flow.producers] + [(node, ("task", folded(name))) for name in flow.consumers]
+        for before, after in edges:
+            following.setdefault(before, []).append(after)
+            waits_for[after] = waits_for.get(after, 0) + 1
+            waits_for.setdefault(before, 0)
+    free = deque(node for node, count in waits_for.items() if not count)
+    left = len(waits_for)
+    while free:
+        left -= 1
+        for after in following.get(free.popleft(), ()):
+            waits_for[after] -= 1
+            if not waits_for[after]:
+                free.append(after)
+    return left > 0
+
+
+# One change -----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def put(parts: list[N], part: N) -> list[N]:
+    """The parts with this one added at the end, or in the place of the one of its name."""
+    name = folded(part.name)
+    if any(folded(each.name) == name for each in parts):
+        return [part if folded(each.name) == name else each for each in parts]
+    return parts + [part]  # noqa: RUF005 - mypy cannot follow the other spelling
+
+
+def without(parts: list[N], names: Iterable[str]) -> list[N]:
+    """The parts without those of these names."""
+    gone = {folded(name) for name in names}
+    return [each for each in parts if folded(each.name) not in gone]

@@ -1,0 +1,145 @@
+"""What happens, told once: transitions and alerts as events, ended runs as history, and whoever waits for the next event.
+
+The worker has written a transition to the log itself, for it may be alone; here it gets its number, and the foreground its line.  A transition is
+seen as the difference of two reports; those of a time without a Core are missing among the events, and their runs are in the history.
+
+This module must never decide anything about a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from efsupervisor.core.events import Events, Found, Waiter
+from efsupervisor.core.history import Runs
+from efsupervisor.core.store import Store
+from efsupervisor.core.tasks import Task, clipped
+from efsupervisor.errors import EfError
+from efsupervisor.log import Log
+from efsupervisor.messages import Alert, Report
+from efsupervisor.reactor import Reactor, Timer
+from efsupervisor.states import Goal, State
+from efsupervisor.system import Real
+
+STATE = "state"
+LONGEST_WAIT_S = 3600.0
+
+Answer = Callable[[Found], None]
+
+
+class Tale:
+    """Owns the events and the history of one Core."""
+
+    def __init__(self, reactor: Reactor, system: Real, log: Log, store: Store) -> None:
+        self._reactor = reactor
+        self._system = system
+        self._log = log
+        self._store = store
+        self._runs = Runs(store, system)
+        self._answers: dict[Hashable, Answer] = {}
+        self._timer: Timer | None = None
+        self._deferred = False
+        try:
+            self.events = Events(store)
+        except NotImplementedError:
+            from efsupervisor.core.memory_store import MemoryEvents  # a stand-in for some minutes
+
+            self.events = MemoryEvents(store)  # type: ignore[assignment]
+
+    # What happens ---------------------------------------------------------------------------------------------------------------------------------
+
+    def reported(self, task: Task) -> None:
+        """A task's report is new."""
+        report = task.report
+        if report.state is not task.echoed:
+            before, task.echoed = task.echoed, report.state
+            cause = cause_of(task)
+            self.events.publish(
+                STATE, task.name, report.since_wall or self._wall(), sentence=cause, before=before.value, after=report.state.value, pid=report.pid
+            )
+            self._soon()
+            why = f" ({cause})" if cause else ""
+            self._log.echo(f"task {task.name}: {before} -> {report.state}{why}" + (f" pid {report.pid}" if report.pid else ""))
+        self.take_runs(task)
+
+    def take_runs(self, task: Task) -> None:
+        """Lives that ended become history."""
+        try:
+            self._runs.reported(task)
+        except (OSError, EfError) as error:
+            self._log.warning(f"task {task.name}: its ended runs could not be taken into the history: {error}")
+
+    def alerted(self, task: Task, alert: Alert) -> None:
+        """A worker has something that an operator should hear of; it is in the log already."""
+        self._log.echo(f"task {task.name}: {alert.what}: {alert.sentence}")
+        self.events.publish(
+            alert.what, task.name, alert.wall or self._wall(), sentence=clipped(alert.sentence), event=alert.event, lines=alert.lines
+        )
+        self._soon()
+
+    def forget(self, task: Task) -> None:
+        """The task is gone."""
+        self._runs.forget(task)
+
+    def _wall(self) -> float:
+        return self._system.wall_ns() / 1e9
+
+    # Who waits ------------------------------------------------------------------------------------------------------------------------------------
+
+    def wait(self, key: Hashable, since: int, limit: int, names: frozenset[str], what: frozenset[str], wait_s: float, answer: Answer) -> None:
+        """Answer as soon as there is something, at once when there is, with nothing after wait_s."""
+        found = self.events.since(since, limit, names, what)
+        waiter = Waiter(key, since, limit, names, what, self._reactor.now + max(0.0, min(wait_s, LONGEST_WAIT_S)))
+        if found.rows or wait_s <= 0 or not self.events.wait(waiter):
+            answer(found)
+            return
+        self._answers[key] = answer
+        self._arm()
+
+    def gone(self, key: Hashable) -> None:
+        """Who waited by this key is gone; harmless."""
+        if self._answers.pop(key, None) is not None:
+            self.events.gone(key)
+
+    def _soon(self) -> None:
+        if self._answers and not self._deferred:
+            self._deferred = True
+            self._reactor.defer(self._serve)
+
+    def _serve(self) -> None:
+        self._deferred = False
+        for waiter in self.events.published():
+            self._answer(waiter)
+
+    def _expire(self) -> None:
+        self._timer = None
+        for waiter in self.events.expired(self._reactor.now):
+            self._answer(waiter)
+        self._arm()
+
+    def _answer(self, waiter: Waiter) -> None:
+        answer = self._answers.pop(waiter.key, None)
+        if answer is not None:
+            answer(self.events.since(waiter.since, waiter.limit, waiter.names, waiter.what))
+
+    def _arm(self) -> None:
+        """One timer for the next deadline."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self.events.deadline()
+        if deadline is not None:
+            self._timer = self._reactor.after(max(0.0, deadline - self._reactor.now), self._expire)
+
+    def close(self) -> None:
+        """The Core ends: the numbers go on where they are."""
+        self.events.close()
+
+
+def cause_of(task: Task) -> str:
+    """Why a task is in its state now: who asked for it, or what its worker says."""
+    report: Report = task.report
+    if report.reason:
+        return clipped(report.reason)
+    asked = report.state in (State.STARTING, State.STOPPING) or (report.state is State.STOPPED and task.goal is Goal.TRM)
+    return f"asked by {task.asked_by}" if asked and task.asked_by else ""
