@@ -202,10 +202,12 @@ class FlowStdIn(StdIn):
 
     @property
     def ends(self) -> bool:
-        """Whether end-of-file is given when every producer has finished."""
-        spec = self.seat.spec
-        wish = spec.input.stdin if spec.input else ""
-        return wish == "eof" or (not wish and spec.kind is Kind.JOB)
+        """Whether end-of-file is given when every producer has finished (in no flow: when the own queue is empty, if `stdin: eof` is written)."""
+        return self._wish == "eof" or (not self._wish and self.seat.spec.kind is Kind.JOB)
+
+    @property
+    def _wish(self) -> str:
+        return self.seat.spec.input.stdin if self.seat.spec.input else ""
 
     def open(self, incarnation: int) -> int:
         """A fresh FIFO, its register at zero; the record says that nothing was put."""
@@ -317,7 +319,8 @@ class FlowStdIn(StdIn):
         if not self.ends:
             return
         flows = [source for source in self.sources if source.edge.producer_dir]
-        self._producers_done = bool(flows) and all(self._has_finished(source) for source in flows)
+        # in no flow, only a wish that was written ends the input: a job with nothing but its own queue may be given more by hand
+        self._producers_done = all(self._has_finished(source) for source in flows) if flows else self._wish == "eof"
         self._maybe_end()
 
     def _maybe_end(self) -> None:
