@@ -16,13 +16,13 @@ import errno
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 from efsupervisor.channel import Channel, listen
 from efsupervisor.core.descriptors import Descriptors
 from efsupervisor.core.peer import credentials
 from efsupervisor.core.turnstile import Turnstile
-from efsupervisor.log import Log
-from efsupervisor.messages import Reply, Request
+from efsupervisor.messages import Request
 from efsupervisor.reactor import READ, Reactor
 from efsupervisor.system import Real
 
@@ -36,6 +36,13 @@ PAUSE_S = 0.5
 """How long no connection is accepted after the system had no descriptor for one."""
 
 
+class Says(Protocol):
+    """A log, the Core's or a sibling's."""
+
+    def debug(self, sentence: str, /) -> None: ...
+    def warning(self, sentence: str, /) -> None: ...
+
+
 class Client(Channel):
     """One connection.  uid, pid: of the peer when it connected.  heard_at: monotonic time of its last request."""
 
@@ -43,10 +50,10 @@ class Client(Channel):
         self.pid, self.uid, _ = credentials(sock)
         self.heard_at = control.reactor.now
         self.requests: deque[object] = deque()
-        self.outbox: deque[Iterator[Reply]] = deque()
+        self.outbox: deque[Iterator[object]] = deque()
         self.waits_for = 0
         self._control = control
-        super().__init__(sock, control.reactor, Request, self._asked, self._gone)
+        super().__init__(sock, control.reactor, control.vocabulary, self._asked, self._gone)
 
     def __str__(self) -> str:
         return f"uid {self.uid} pid {self.pid}"
@@ -61,7 +68,7 @@ class Client(Channel):
         """There is a request, and the answers to the earlier ones have left (those that wait for tasks excepted)."""
         return self.open and bool(self.requests) and not self.outbox
 
-    def reply(self, replies: Iterable[Reply]) -> None:
+    def reply(self, replies: Iterable[object]) -> None:
         """Send these frames, in order, as fast as the client reads; they are made one by one."""
         if self.open:
             self.outbox.append(iter(replies))
@@ -97,20 +104,24 @@ class Client(Channel):
 
 class Control:
     """The listening socket and its clients.  serve(client, request): answers now or later, never raises.  on_gone(client): forget what it waits
-    for."""
+    for.  name, vocabulary: of the socket, and what may arrive there (the Core's own, or the middle interface's)."""
 
     def __init__(
         self,
         folder: str,
         reactor: Reactor,
         system: Real,
-        log: Log,
+        log: Says,
         descriptors: Descriptors,
         uids: frozenset[int],
         serve: Callable[[Client, object], None],
         on_gone: Callable[[Client], None],
+        *,
+        name: str = NAME,
+        vocabulary: object = Request,
     ) -> None:
         self.reactor = reactor
+        self.vocabulary = vocabulary
         self._log = log
         self._descriptors = descriptors
         self._uids = uids
@@ -119,7 +130,7 @@ class Control:
         self._clients: dict[Client, None] = {}
         self._ready: deque[Client] = deque()
         self._turnstile = Turnstile(reactor, system, self._serve_one, descriptors)
-        self._listener = descriptors.lasting_socket(listen(folder, NAME))
+        self._listener = descriptors.lasting_socket(listen(folder, name))
         self._listener.setblocking(False)
         self._watch()
 

@@ -1,15 +1,15 @@
 """Between the middle interface and whoever speaks to it: commands in, answers out.
 
-A Call names a verb (efsupervisor.interface) and carries its fields as JSON, which the middle interface decodes into that verb's own type; a ConsoleCall
-carries one line of the console language.  Both come from `efctl` over a Unix socket, and from the web listener and the collectors over ZeroMQ.  A reply
-has the call's id; a call that comes again with the same id is not run twice.
+A Call names a verb (efsupervisor.interface) and carries its fields as JSON, which the middle interface decodes into that verb's own type; a
+ConsoleCall carries one line of the console language.  Both come from `efctl` over a Unix socket, and from the web listener and the collectors over
+ZeroMQ.  A reply has the call's id; a call that changes something and comes again with the same id is not run twice, so ids are unique.
 
 A collector is also asked: it says Here, and from then on gets Queries on the same line and answers them as it would be answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -27,14 +27,14 @@ from efsupervisor.messages.core import (
     TaskDetail,
     TaskStatus,
 )
-from efsupervisor.messages.frame import PROTOCOL, Message
+from efsupervisor.messages.frame import MAX_FRAME, PROTOCOL, Message
 from efsupervisor.states import Role
 
 
 class Call(Message, frozen=True, kw_only=True):
-    """Do this.  fields: the verb's fields as a JSON object.  deadline_s: how long the caller waits; 0 without limit (then it asks `daemon.version` meanwhile
-    for a sign of life).  role: at most this, whatever the caller's uid would allow.  on_behalf: who is meant, for the log.  language: `en` or `ko`, of texts
-    for people."""
+    """Do this.  fields: the verb's fields as a JSON object.  deadline_s: how long the caller waits; 0 without limit (then it asks `daemon.version`
+    meanwhile for a sign of life).  role: at most this, whatever the caller's uid would allow.  on_behalf: who is meant, for the log.  language: `en`
+    or `ko`, of texts for people."""
 
     id: str
     verb: str
@@ -184,7 +184,7 @@ class NodeSample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskSample(msgspec.Struct, frozen=True, kw_only=True):
-    """A task's whole tree at one time.  cpu: per cent of one processor.  rss, pss: bytes (pss 0 where it was not read).  worker_rss: of the worker."""
+    """A task's whole tree at one time.  cpu: per cent of one processor.  rss, pss: bytes (pss 0 where it was not read).  worker_rss: its worker's."""
 
     wall: float
     cpu: float = 0.0
@@ -251,15 +251,15 @@ Answer = (
 
 
 class Answered(Message, frozen=True, kw_only=True):
-    """The answer to a call.  One that does not fit into a frame comes as several with the same id; all but the last say `more`, and their rows (texts,
-    lines) are parts of one list (text)."""
+    """The answer to a call.  One that does not fit into a frame comes as several with the same id; all but the last say `more`, and their rows
+    (texts, lines) are parts of one list (text)."""
 
     id: str
     answer: Answer
     more: bool = False
 
 
-# What a collector is asked ---------------------------------------------------------------------------------------------------------------------------
+# What a collector is asked -------------------------------------------------------------------------------------------------------------------------
 
 
 class ResourceQuery(Message, frozen=True, kw_only=True):
@@ -296,3 +296,37 @@ def joined(parts: Sequence[Answer]) -> Answer:
         return Lines(lines=[line for part in every for line in part.lines], code=next((part.code for part in every if part.code != "ok"), "ok"))
     rows = [row for part in parts for row in getattr(part, "rows", [])]
     return msgspec.structs.replace(last, rows=rows) if hasattr(last, "rows") else last
+
+
+ROOM = MAX_FRAME - (8 << 10)
+"""Bytes of rows in one frame; the rest is for what surrounds them."""
+
+_json = msgspec.json.Encoder()
+
+
+def parted(answer: Answer) -> Iterator[Answer]:
+    """An answer as parts that each fit into a frame; `joined` makes it whole again.  What cannot be divided comes as it is."""
+    field = next((each for each in ("rows", "lines") if hasattr(answer, each)), "")
+    if field:
+        for part in _batches(getattr(answer, field)):
+            yield msgspec.structs.replace(answer, **{field: part})
+    elif isinstance(answer, Text) and len(answer.text) * 6 > ROOM:
+        step = ROOM // 6  # a character takes at most six bytes in JSON
+        for start in range(0, len(answer.text), step):
+            yield Text(text=answer.text[start : start + step])
+    else:
+        yield answer
+
+
+def _batches(rows: list[object]) -> Iterator[list[object]]:
+    """The rows in lists that each fit; at least one list."""
+    part: list[object] = []
+    size = 0
+    for row in rows:
+        length = len(_json.encode(row)) + 1
+        if part and size + length > ROOM:
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += length
+    yield part
