@@ -83,6 +83,7 @@ class Dealer:
         self._socket.connect(f"ipc:///proc/self/fd/{self._folder}/{NAME}")
         reactor.watch(_look(self._monitor, zmq.FD), READ, lambda _events: self._monitored())
         reactor.watch(_look(self._socket, zmq.FD), READ, lambda _events: self._ready())
+        reactor.defer(self._monitored)  # the descriptors tell nothing before the events were looked at once
 
     def ask(self, call: Call | ConsoleCall, done: Done, failed: Failed, deadline_s: float | None = 5.0) -> None:
         """Send a call, as soon as there is somebody to send it to.  deadline_s: None waits without limit (the answer to an endless verb).  An id that
@@ -130,7 +131,7 @@ class Dealer:
     # Connection -------------------------------------------------------------------------------------------------------------------------------------
 
     def _monitored(self) -> None:
-        while _look(self._monitor, zmq.EVENTS) & zmq.POLLIN:
+        while not self._monitor.closed and _look(self._monitor, zmq.EVENTS) & zmq.POLLIN:
             event = zmq.utils.monitor.recv_monitor_message(self._monitor, zmq.NOBLOCK)["event"]
             self.connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
             self._outbox.clear()
