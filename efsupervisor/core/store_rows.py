@@ -1,7 +1,7 @@
 """What the saved state consists of, and how one row of it is written: JSON beside a checksum.
 
-SQLite notices a page that lost its shape, not a byte that changed inside a value; a command with one wrong letter would be run.  So every row carries a
-CRC-32 of all that it says, and a row that does not fit it is damage.
+SQLite notices a page that lost its shape, not a byte that changed inside a value; a command with one wrong letter would be run.  So every row carries
+a CRC-32 of all that it says, and a row that does not fit it is damage.
 
 This module must never touch a file: bytes in, structs out.
 """
@@ -17,9 +17,8 @@ import msgspec
 from efsupervisor.conf.schema import FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
 from efsupervisor.states import Goal
 
-MAX_TEXT = 4 << 10
 MAX_LINES = 50
-MAX_EVENT = 64 << 10
+"""Lines of an alert that are kept."""
 
 
 class Kind(enum.StrEnum):
@@ -36,7 +35,7 @@ class Kind(enum.StrEnum):
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator last wanted of a task.  autostart: as it was configured then; an intent that agrees with a changed configuration says nothing."""
+    """What an operator last wanted of a task.  autostart: as it was configured then, so that a later change of the configuration can be told."""
 
     task: str
     goal: Goal
@@ -67,8 +66,8 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 class Saved(msgspec.Struct, kw_only=True):
     """Everything that was saved by command, each list in the order in which things were added first.
 
-    settings: dotted key -> text.  intents: by short_id of the task.  times: by short_id of the schedule.  complete: False when the file was damaged or
-    could not be read, so that something may be missing: then nothing may be stopped or removed only because it is not here.
+    settings: dotted key -> text.  intents: by short_id of the task.  times: by short_id of the schedule.  complete: False when the file was damaged,
+    so that something may be missing: then nothing may be stopped or removed only because it is not here.
     """
 
     tasks: list[TaskSpec] = []
