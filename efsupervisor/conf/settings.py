@@ -17,6 +17,7 @@ from efsupervisor.conf.check_supervisor import check_supervisor
 from efsupervisor.conf.convert import Unfit
 from efsupervisor.conf.fields import Field, Reading, Section
 from efsupervisor.conf.findings import Findings
+from efsupervisor.conf.meanings import of_setting
 from efsupervisor.conf.names import nearest, shown
 from efsupervisor.conf.schema import SupervisorSpec
 from efsupervisor.conf.tables import PARTS, SUPERVISOR
@@ -47,6 +48,11 @@ def known(key: str) -> str:
     near = nearest(key, every)
     hint = f"; it has {', '.join(inside)}" if inside else f"; did you mean {near}?" if near else "; `conf show` lists them"
     raise EfError(f"{shown(key)} is no setting{hint}", Code.USAGE)
+
+
+def describe(key: str) -> str:
+    """What a key means, in one sentence.  EfError USAGE when there is no such key."""
+    return of_setting(known(key)).text
 
 
 def value_of(spec: SupervisorSpec, key: str) -> Any:

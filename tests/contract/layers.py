@@ -29,6 +29,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "journal": VOCABULARY | {"system"},
     "task": VOCABULARY | MACHINE | {"conf", "journal"},
     "core": VOCABULARY | MACHINE | {"conf", "journal", "task"},
+    "interface": VOCABULARY | {"system", "conf", "journal"},
+    "help": VOCABULARY | {"system", "conf", "interface"},
     "cli": VOCABULARY | {"system", "channel", "conf", "journal"},
 }
 """Room -> rooms it may import (its own always).  A room is a module or a folder; the longest name that fits counts.  A new room must be put here."""

@@ -12,8 +12,21 @@ import pytest
 
 from efsupervisor.cli import grammar
 from efsupervisor.conf.loader import load
-from efsupervisor.conf.schema import FlowSpec, InputSpec, OutputSpec, SupervisorSpec, TaskSpec
+from efsupervisor.conf.schema import (
+    FlowSpec,
+    GroupSpec,
+    InputSpec,
+    OutputSpec,
+    PostSpec,
+    ResourceSpec,
+    ResultSpec,
+    ScheduleSpec,
+    SupervisorSpec,
+    TaskSpec,
+    WebSpec,
+)
 from efsupervisor.errors import TABLE, Code
+from efsupervisor.help.reference import HEADINGS, with_tables
 from efsupervisor.states import Protocol
 
 ROOT = Path(__file__).parents[2]
@@ -23,10 +36,16 @@ EXAMPLE = ROOT / "etc" / "example"
 
 SECTIONS = {
     "supervisor\n---": SupervisorSpec,
+    "web listener\n~~~": WebSpec,
+    "resource collector\n~~~": ResourceSpec,
+    "result collector\n~~~": ResultSpec,
+    "posts of the collectors\n~~~": PostSpec,
     "tasks\n---": TaskSpec,
     "input of a task\n~~~": InputSpec,
     "output of a task\n~~~": OutputSpec,
     "flows\n---": FlowSpec,
+    "groups\n---": GroupSpec,
+    "schedules\n---": ScheduleSpec,
 }
 WRITTEN = {"name": None, "producers": "from", "consumers": "to"}
 """Fields whose key is another word; None: they are no key."""
@@ -38,6 +57,11 @@ def test_every_key_is_explained_and_no_other(heading: str) -> None:
     explained = re.findall(r"^   \* - ``(\w+)``$", section, re.MULTILINE)
     keys = [WRITTEN.get(name, name) for name in SECTIONS[heading].__struct_fields__]  # type: ignore[attr-defined]
     assert explained == [key for key in keys if key]
+
+
+def test_the_tables_of_keys_are_those_of_the_code() -> None:
+    assert [heading.partition("\n")[0] for heading in SECTIONS] == list(HEADINGS)
+    assert with_tables(CONFIGURATION) == CONFIGURATION, "docs/configuration.rst is stale: make docs"
 
 
 def test_every_command_is_in_the_readme() -> None:

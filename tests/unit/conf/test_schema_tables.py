@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 import efsupervisor.conf
-from efsupervisor.conf import tables
+from efsupervisor.conf import meanings, settings, tables
 from efsupervisor.conf.schema import (
     FlowSpec,
     GroupSpec,
@@ -44,6 +44,23 @@ from efsupervisor.conf.schema import (
 def test_every_field_of_the_schema_has_one_key(table: dict[str, object], struct: type[msgspec.Struct], renamed: dict[str, str | None]) -> None:
     keys = {renamed.get(field.name, field.name) for field in msgspec.structs.fields(struct)}
     assert set(table) == keys - {None}
+
+
+def test_every_key_of_every_table_has_a_meaning_and_in_the_same_order() -> None:
+    written = {
+        "supervisor": tables.SUPERVISOR, "tasks": tables.TASK, "input": tables.INPUT, "output": tables.OUTPUT, "flows": tables.FLOW,
+        "groups": tables.GROUP, "schedules": tables.SCHEDULE, **tables.PARTS,
+    }  # fmt: skip
+    assert {section: list(keys) for section, keys in meanings.SECTIONS.items()} == {section: list(keys) for section, keys in written.items()}
+    for keys in meanings.SECTIONS.values():
+        for meaning in keys.values():
+            assert meaning.text.count("``") % 2 == 0 and meaning.text.strip() == meaning.text != ""
+
+
+def test_the_meaning_says_the_default_of_the_schema() -> None:
+    for key in settings.keys():
+        said, value = meanings.of_setting(key).default, settings.text_of(SupervisorSpec(), key)
+        assert said in (value, {"": "none", "60s": "1m"}.get(value)) or (said in ("see text", "defaults")), key
 
 
 def imported(path: Path) -> set[str]:

@@ -1,0 +1,209 @@
+"""What each key of a configuration means, in words: the one source of the tables in docs/configuration.rst, of the manual page and of the help.
+
+A section has exactly the keys of its table in tables.py, in the same order (a test holds them together).  Texts are reStructuredText with nothing but
+``literals``; a default is written as a person would write it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Meaning(NamedTuple):
+    """One key.  kind: what its value is.  default: as written, or `required`.  text: the meaning, the end of a sentence that begins with the key."""
+
+    kind: str
+    default: str
+    text: str
+
+
+SUPERVISOR: dict[str, Meaning] = {
+    "var": Meaning(
+        "folder",
+        "see text",
+        "where all state and logs go.  Without it: ``../var`` for a file in a folder ``etc``, ``/var/lib/efsupervisor`` for a file "
+        "below ``/etc``, else ``var`` beside the file",
+    ),
+    "log_level": Meaning("word", "info", "how much the daemon logs: ``debug``, ``info``, ``warning`` or ``error``"),
+    "log_max_bytes": Meaning("size", "50MiB", "size at which the daemon's log begins a new file; 0 never"),
+    "log_backups": Meaning("number", "5", "how many older files of the daemon's log stay"),
+    "ping_s": Meaning("duration", "30s", "how often a worker is asked for a sign of life"),
+    "ping_deadline_s": Meaning("duration", "5s", "how long it may take before the worker is replaced; its program goes on"),
+    "shutdown_s": Meaning("duration", "0", "longest wait for all tasks at shutdown; 0 leaves it to each task's ``stopwaitsecs``"),
+    "log_format": Meaning("word", "text", "``text``: lines for people.  ``json``: one JSON object a line"),
+    "services": Meaning(
+        "true or false",
+        "true",
+        "``false`` runs no siblings at all: no middle interface, no web listener, no collectors; tasks and ``efctl`` work without them",
+    ),
+    "heartbeat_s": Meaning("duration", "1s", "how often a sibling is asked for a sign of life"),
+    "heartbeat_deadline_s": Meaning("duration", "5s", "how long it may take before the sibling is replaced"),
+    "history": Meaning("number", "100000", "ended runs that are remembered"),
+    "alerts": Meaning("number", "10000", "alerts that are remembered"),
+    "web": Meaning("mapping", "defaults", "the web listener; see below"),
+    "resource": Meaning("mapping", "defaults", "the resource collector; see below"),
+    "result": Meaning("mapping", "defaults", "the result collector; see below"),
+    "post": Meaning("mapping", "defaults", "how collectors post; see below"),
+}
+
+TASK: dict[str, Meaning] = {
+    "command": Meaning(
+        "words or list",
+        "required",
+        "the program and its arguments.  A text is split into words as a shell does, and no shell runs it; write ``[sh, -c, ...]`` for one",
+    ),
+    "type": Meaning("word", "process", "the kind of program, which decides how it is started and how its input and output are treated"),
+    "kind": Meaning("word", "service", "``service`` runs for ever; ``job`` runs to completion"),
+    "directory": Meaning("folder", "/", "working folder of the program"),
+    "user": Meaning("name", "ours", "user to run as, a name or number, with ``:group`` if wanted; needs a supervisor that runs as root"),
+    "umask": Meaning("octal", "022", "permissions that new files do not get"),
+    "environment": Meaning(
+        "mapping",
+        "none",
+        "variables added to a clean list (``PATH``, ``LANG``, ``TZ``, ``HOME``, ``USER``, ``LOGNAME``, ``SHELL``).  A program also "
+        "finds ``EFS_TASK`` and ``EFS_INCARNATION``",
+    ),
+    "autostart": Meaning("true or false", "true", "started with the supervisor"),
+    "autorestart": Meaning(
+        "word",
+        "by kind",
+        "``true``, ``false``, or ``unexpected``: only after an exit status that is not in ``exitcodes``.  Services ``true``, jobs ``false``",
+    ),
+    "exitcodes": Meaning("number or list", "0", "exit statuses that mean success"),
+    "startsecs": Meaning("duration", "1s", "life after which a start counts as successful; 0 at once"),
+    "startretries": Meaning("number", "3", "failed starts in a row, after the first, before the task is FATAL"),
+    "backoff_s": Meaning("duration", "100ms", "delay after the first failed start; doubled each time"),
+    "backoff_max_s": Meaning("duration", "1m", "longest delay"),
+    "restart_burst": Meaning("number", "10", "so many restarts within ``restart_period_s`` are immediate; more wait like failed starts"),
+    "restart_period_s": Meaning("duration", "1m", "the period of ``restart_burst``"),
+    "stopsignal": Meaning("signal", "TERM", "what asks the program to end"),
+    "stopwaitsecs": Meaning("duration", "10s", "how long it may take before SIGKILL"),
+    "priority": Meaning("number", "999", "order of starting, low first; of stopping, high first"),
+    "redirect_stderr": Meaning("true or false", "false", "stderr goes where stdout goes; not possible with ``protocol: event``"),
+    "drain_s": Meaning("duration", "5s", "how long a descendant that holds stdout may delay the next start"),
+    "input": Meaning(
+        "mapping",
+        "none",
+        "how the task takes events; see below.  A task at which a flow ends, or that is given events by ``efctl put``, has an "
+        "input; without the section it is ``protocol: stream``",
+    ),
+    "output": Meaning("mapping", "defaults", "how stdout and stderr are kept; see below"),
+}
+
+INPUT: dict[str, Meaning] = {
+    "protocol": Meaning("word", "stream", "``stream``: bytes on stdin as from a pipe.  ``event``: one event at a time, acknowledged on stderr"),
+    "window": Meaning("number", "1", "events that may be unacknowledged at once, 1 to 1024 (``event``)"),
+    "ack": Meaning("word", "either", "what acknowledges: ``empty`` (an empty line on stderr), ``echo`` (the event repeated there) or ``either``"),
+    "max_deliveries": Meaning("number", "5", "how often an event is given before it is poison; 0 without limit"),
+    "on_poison": Meaning(
+        "word", "dead-letter", "what happens then: ``dead-letter`` (kept in the task's dead-letter log), ``drop``, or ``stop`` the task"
+    ),
+    "max_event": Meaning("size", "1MiB", "a longer event is a dead letter (``event``)"),
+    "stdin": Meaning(
+        "word",
+        "by kind",
+        "``eof``: the program gets end-of-file when every producer has finished (a task in no flow, when its own queue is empty).  ``open``: never.",
+    ),
+    "framing": Meaning("word", "lines", "how events are told apart: ``lines``, ``nul`` or ``netstring``"),
+}
+
+OUTPUT: dict[str, Meaning] = {
+    "segment_bytes": Meaning("size", "64MiB", "size at which a new log file begins"),
+    "keep_bytes": Meaning("size", "1GiB", "older files beyond this are removed once no consumer needs them; 0 without limit"),
+    "keep_age_s": Meaning("duration", "0", "files older than this are removed once no consumer needs them; 0 without limit"),
+    "hard_bytes": Meaning("size", "0", "size at which even files that are needed go, with an alert; 0 never"),
+    "sync": Meaning("word", "never", "when the disk is told to write: ``never`` (the kernel decides), ``interval`` (each second) or ``always``"),
+}
+
+FLOW: dict[str, Meaning] = {
+    "from": Meaning("name or list", "required", "the producers"),
+    "to": Meaning("name or list", "required", "the consumers"),
+    "mode": Meaning("word", "broad", "``broad``: each consumer gets every event.  ``share``: they compete, each event goes to one"),
+    "start": Meaning("word", "end", "where a new edge begins to read the producer's log: its ``end`` or its ``begin``"),
+    "max_lag": Meaning("size", "64MiB", "bytes a consumer may be behind before its producer is held back"),
+    "overflow": Meaning("word", "block", "what happens then: ``block`` the producer, or ``drop-oldest`` (counted)"),
+    "on_consumers_done": Meaning(
+        "word", "stop", "a producer that is a job, all of whose consumers have finished: ``stop`` it as a broken pipe would, or ``continue``"
+    ),
+}
+
+WEB: dict[str, Meaning] = {
+    "enabled": Meaning("true or false", "true", "whether it runs"),
+    "host": Meaning(
+        "address", "127.0.0.1", "address of this machine on which it listens.  One that others can reach needs ``certificate`` and ``key``"
+    ),
+    "port": Meaning("number", "8642", "port on which it listens; 0 takes one that is free"),
+    "hosts": Meaning(
+        "name or list", "none", "names by which clients call it, beside ``localhost`` and ``host``; a request that says another name is refused"
+    ),
+    "certificate": Meaning("file", "none", "certificate chain (PEM); with ``key`` it speaks HTTPS"),
+    "key": Meaning("file", "none", "private key of the certificate (PEM)"),
+    "threads": Meaning("number", "8", "requests that are worked on at once"),
+    "connections": Meaning("number", "4096", "connections that may be open"),
+    "request_s": Meaning("duration", "5s", "longest time that a request may take to arrive"),
+    "idle_s": Meaning("duration", "15s", "longest time that a connection may say nothing"),
+    "max_header": Meaning("size", "16KiB", "largest header of a request"),
+    "max_body": Meaning("size", "1MiB", "largest body of a request"),
+}
+RESOURCE: dict[str, Meaning] = {
+    "enabled": Meaning("true or false", "true", "whether it runs"),
+    "interval_s": Meaning("duration", "5s", "time between two looks at node and tasks"),
+    "keep": Meaning("number", "360", "looks that are kept in memory, for the node and for each task"),
+    "url": Meaning("URL", "none", "where each look is posted as JSON"),
+}
+RESULT: dict[str, Meaning] = {
+    "enabled": Meaning("true or false", "true", "whether it runs"),
+    "tasks": Meaning("name or list", "all", "tasks whose results are collected: names, groups, patterns or ``all``"),
+    "keep": Meaning("number", "100", "last results that are kept in memory for each task"),
+    "url": Meaning("URL", "none", "where results are posted as JSON"),
+    "alert_url": Meaning("URL", "none", "where alerts are posted as JSON, as soon as they happen"),
+}
+POST: dict[str, Meaning] = {
+    "timeout_s": Meaning("duration", "5s", "longest time for one post"),
+    "retry_max_s": Meaning("duration", "60s", "longest delay between two tries"),
+    "spool_bytes": Meaning("size", "16MiB", "what may wait on disk for a server that is down before the oldest is dropped, and counted"),
+    "batch": Meaning("number", "200", "records in one post"),
+    "allow_private": Meaning(
+        "name or list", "none", "hosts on this machine or a private network that may be posted to, each as it stands in the URL; others are refused"
+    ),
+    "token_file": Meaning("file", "none", "file whose content is sent as bearer token"),
+}
+GROUP: dict[str, Meaning] = {
+    "tasks": Meaning("name or list", "required", "tasks, or patterns with ``*``, ``?`` and ``[abc]`` that match at least one"),
+}
+SCHEDULE: dict[str, Meaning] = {
+    "cron": Meaning(
+        "cron",
+        "required",
+        "when: minute, hour, day of month, month and day of week; six fields begin with the second.  ``0 3 * * MON-FRI`` is three "
+        "o'clock on working days",
+    ),
+    "timezone": Meaning("name", "local", "time zone of ``cron``, as in ``Asia/Seoul``; without it the machine's"),
+    "act": Meaning("name or list", "none", "tasks, groups or patterns that are started"),
+    "trm": Meaning("name or list", "none", "tasks, groups or patterns that are stopped"),
+    "task": Meaning("name", "none", "task into whose input queue ``put`` goes"),
+    "put": Meaning("text", "none", "event for ``task``; ``{time}`` in it is replaced by the time that was due"),
+    "missed": Meaning("word", "skip", "times that passed while no supervisor ran: ``skip`` them, or ``once`` for one run in place of them all"),
+    "enabled": Meaning("true or false", "true", "whether it is followed"),
+}
+
+SECTIONS: dict[str, dict[str, Meaning]] = {
+    "supervisor": SUPERVISOR,
+    "web": WEB,
+    "resource": RESOURCE,
+    "result": RESULT,
+    "post": POST,
+    "tasks": TASK,
+    "input": INPUT,
+    "output": OUTPUT,
+    "flows": FLOW,
+    "groups": GROUP,
+    "schedules": SCHEDULE,
+}
+"""Section -> its keys, in the order in which they are explained."""
+
+
+def of_setting(key: str) -> Meaning:
+    """The meaning of a dotted key of the supervisor (`web.port`).  KeyError when there is none."""
+    section, _, inner = key.rpartition(".")
+    return SECTIONS[section or "supervisor"][inner]
