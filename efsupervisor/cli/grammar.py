@@ -1,4 +1,7 @@
-"""What may be typed after `efctl`, declared with click: names, options, help.  Each command hands over to `verbs` at once.
+"""What may be typed after `efctl`, declared with click.
+
+Commands of efctl's own making stand here; every other is made from the declaration of a verb when it is asked for (`generate`).  Which of them
+appear in which part of the overview is the table SECTIONS; a command that nobody put there appears under `More`.
 
 Imported only when it is needed; see `main`.
 """
@@ -7,29 +10,121 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO
 
 import click
 
 from efsupervisor.cli import verbs
-from efsupervisor.cli.client import Client
-from efsupervisor.cli.where import Where, socket_path
+from efsupervisor.cli.completing import Completer
+from efsupervisor.cli.output import Output, standard
+from efsupervisor.cli.session import Session, language_of
+from efsupervisor.cli.where import Where, place
+from efsupervisor.errors import TABLE, Code, EfError
 
-NAMES = "Names may be written as comma lists; `all` stands for every task."
+NAMES = "Names are tasks, groups or patterns (`web*`), also as comma lists; `all` is every task."
 _MAX_LINES = 10_000
 
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Look": ("status", "show", "tail", "log", "history", "events", "resource", "result"),
+    "Run": ("act", "trm", "restart"),
+    "Change": ("add", "set", "del", "flow", "group", "schedule"),
+    "Events": ("put", "queue", "stdin", "recovery", "recoveries"),
+    "Supervisor": ("conf", "reread", "update", "services", "version", "shutdown"),
+    "Console": ("exec", "shell", "completion", "help"),
+}
 
-def run(words: Sequence[str]) -> int:
-    """Parse and do; the exit status.  EfError, click.ClickException and click.Abort leave as they are."""
-    result: object = root.main(args=list(words), prog_name="efctl", standalone_mode=False)
+
+class Root(click.Group):
+    """The commands of efctl: those declared here, then aliases, then those made from verbs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command that the overview names."""
+        known = [name for names in SECTIONS.values() for name in names]
+        every = {*self.commands, *(words[0] for words in _generated().commands())}
+        return [name for name in known if name in every] + sorted(every - set(known))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by its name or alias, made now."""
+        own = self.commands.get(cmd_name)
+        if own is not None and not isinstance(own, click.Group):
+            return own
+        generated = _generated()
+        name = generated.ALIASES.get(cmd_name, cmd_name)
+        made = generated.command_of((name,), generated.Tools(session, output, stdin))
+        if isinstance(own, click.Group) and isinstance(made, click.Group):
+            return click.Group(own.name, commands={**made.commands, **own.commands}, help=own.help)
+        return own or made
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The overview, in parts."""
+        left = self.list_commands(ctx)
+        for title, names in [*SECTIONS.items(), ("More", tuple(left))]:
+            here = [name for name in names if name in left]
+            left = [name for name in left if name not in here]
+            found = [(name, command) for name in here if (command := self.get_command(ctx, name)) is not None]
+            if found:
+                with formatter.section(title):
+                    formatter.write_dl([(name, command.get_short_help_str(1000)) for name, command in found])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, and names the nearest command for one that is none."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib  # late on purpose: for somebody's slip
+
+            near = difflib.get_close_matches(args[0], [*self.list_commands(ctx), *_generated().ALIASES], 1)
+            if near and "mean" not in error.message:
+                raise click.UsageError(f"{error.message.rstrip('.')}; did you mean {near[0]!r}?", error.ctx) from None
+            raise
+
+
+def _generated() -> Any:
+    from efsupervisor.cli import generated  # late on purpose: it brings every verb, and a command of efctl's own making needs few or none
+
+    return generated
+
+
+def run(words: Sequence[str], where: Where | None = None) -> int:
+    """Parse and do; the exit status.  where: the supervisor that is meant when the words do not say.  EfError for everything that is wrong with the
+    words, KeyboardInterrupt when a question was answered by Ctrl-C."""
+    try:
+        result: object = root.main(args=list(words), prog_name="efctl", standalone_mode=False, obj=where or Where())
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "efctl"
+        raise EfError(f"{error.format_message().rstrip('.')}; see `{path} --help`", Code.USAGE) from error
+    except click.ClickException as error:
+        raise EfError(error.format_message(), Code.SYSTEM) from error
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
     return result if isinstance(result, int) else 0
 
 
-def _client() -> Client:
-    """The client of this invocation; closed with it."""
+# What commands are given --------------------------------------------------------------------------------------------------------------------------
+
+
+def session() -> Session:
+    """The session of this invocation; closed with it."""
     context = click.get_current_context()
-    client: Client = context.with_resource(Client(socket_path(context.find_root().obj, os.environ)))
-    return client
+    found = context.find_root().meta.get("efctl.session")
+    if found is None:
+        out = output()
+        verbose = context.find_root().params.get("verbose")
+        found = Session(place(context.find_root().obj, os.environ), language_of(os.environ), out.note if verbose else lambda _: None)
+        context.find_root().meta["efctl.session"] = context.find_root().with_resource(found)
+    assert isinstance(found, Session)
+    return found
+
+
+def output() -> Output:
+    """Where this invocation writes."""
+    return standard()
+
+
+def stdin() -> BinaryIO:
+    """Standard input, as bytes."""
+    return sys.stdin.buffer
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -38,83 +133,230 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
         context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_complete = Completer()
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+
+def _names(required: bool = True, metavar: str = "NAMES...") -> Callable[[Any], Any]:
+    return click.argument("names", nargs=-1, required=required, metavar=metavar, shell_complete=_complete.names)
+
+
+@click.group(cls=Root, context_settings=_HELP, invoke_without_command=True, no_args_is_help=False)
 @click.option("-c", "--configuration", "conf", metavar="FILE", default="", help="Configuration of the supervisor that is meant.")
 @click.option("--var", metavar="FOLDER", default="", help="Its `var` folder; no configuration is read then.")
 @click.option("--socket", metavar="PATH", default="", help="Its control socket.")
+@click.option("-v", "--verbose", is_flag=True, help="Say which way was taken when the middle interface does not answer.")
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show efctl's version and exit.")
 @click.pass_context
-def root(context: click.Context, conf: str, var: str, socket: str) -> None:
+def root(context: click.Context, conf: str, var: str, socket: str, verbose: bool) -> int:
     """Control a running efsupervisord.
 
-    Which one: --socket, --var or -c; else the environment's EFSUPERVISOR_SOCKET or EFSUPERVISOR_CONF; else etc/efsupervisor.yaml,
-    efsupervisor.yaml or /etc/efsupervisor/efsupervisor.yaml.
+    Called bare on a terminal, it is a shell.  Which supervisor: --socket, --var or -c; else the environment's EFSUPERVISOR_SOCKET or
+    EFSUPERVISOR_CONF; else etc/efsupervisor.yaml, efsupervisor.yaml or /etc/efsupervisor/efsupervisor.yaml.  What the exit statuses
+    mean: efctl help exit-statuses.
     """
-    context.obj = Where(socket=socket, var=var, conf=conf)
+    said = Where(socket=socket, var=var, conf=conf)
+    context.obj = said if any(said) else context.obj or said
+    if context.invoked_subcommand is not None:
+        return 0
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return _shell()
+    click.echo(context.get_help(), err=True)
+    return TABLE[Code.USAGE].exit_status
 
 
-_names = click.argument("names", nargs=-1, required=True, metavar="NAMES...")
-_wait = click.option("--wait/--no-wait", default=True, help="Answer when it is done (default), or at once.")
+# Look ---------------------------------------------------------------------------------------------------------------------------------------------
 
 
 @root.command(epilog=NAMES)
-@click.argument("names", nargs=-1, metavar="[NAMES]...")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array with every figure.")
+@_names(required=False, metavar="[NAMES]...")
+@_json
 def status(names: tuple[str, ...], as_json: bool) -> int:
-    """Show state, pid, uptime, restarts, lag and reason."""
-    return verbs.status(_client(), names, as_json=as_json)
+    """Show state, pid, uptime, restarts, lag, and why a task is where it is."""
+    return verbs.status(session().core, names, output(), as_json=as_json)
+
+
+_STREAMS = click.Choice(["out", "err", "input", "dead"])
+_lines = click.option("-n", "--lines", type=click.IntRange(0, _MAX_LINES), default=10, show_default=True, help="How many of the last lines.")
+_stream = click.option("--stream", type=_STREAMS, default="out", show_default=True, help="Which of the task's journals.")
+_follow = click.option("-f", "--follow", is_flag=True, help="Go on until interrupted; a restart of the supervisor does not end it.")
+_prefix = click.option("--prefix", is_flag=True, help="Put the task's name before each line (always done for several tasks).")
+_raw = click.option("--raw", is_flag=True, help="Let control characters through to the terminal.")
 
 
 @root.command(epilog=NAMES)
-@_names
-@_wait
-def act(names: tuple[str, ...], wait: bool) -> int:
-    """Start tasks (also: start)."""
-    return verbs.act(_client(), names, wait=wait)
+@_names()
+@_follow
+@_lines
+@_stream
+@_prefix
+@_raw
+@_json
+def tail(names: tuple[str, ...], follow: bool, lines: int, stream: str, prefix: bool, raw: bool, as_json: bool) -> int:
+    """Show what tasks wrote last."""
+    from efsupervisor.cli.tail import Wish, of_tasks  # late on purpose, as every command's own work here: the others do not need it
+
+    wish = Wish(stream, lines, None, follow, prefix, raw, as_json)
+    return of_tasks(session().core, verbs.some(names), wish, sys.stdout.buffer, output().look)
+
+
+@root.command(epilog="NAME is a task, a group or a pattern; `efctl log daemon` shows the supervisor's own log, also when it does not run.")
+@click.argument("name", metavar="NAME|daemon", shell_complete=_complete.names)
+@click.option("-n", "--lines", type=click.IntRange(0, _MAX_LINES), default=100, show_default=True, help="How many of the last lines.")
+@click.option("--since", type=click.IntRange(0), default=None, metavar="OFFSET", help="From this byte of the journal on, instead of the last lines.")
+@click.option("--all", "whole", is_flag=True, help="The whole log, as far as it is kept.")
+@_follow
+@_stream
+@_raw
+@_json
+def log(name: str, lines: int, since: int | None, whole: bool, follow: bool, stream: str, raw: bool, as_json: bool) -> int:
+    """Show the log of a task, or of the supervisor."""
+    from efsupervisor.cli.tail import Wish, daemon_log, of_tasks, run  # late on purpose
+
+    wish = Wish(stream, lines, 0 if whole else since, follow, False, raw, as_json)
+    if name == "daemon":
+        path = os.path.join(session().place.var, "log", "efsupervisord.log")
+        return run({"daemon": daemon_log(path)}, wish._replace(stream="daemon"), sys.stdout.buffer, output().look)
+    return of_tasks(session().core, verbs.some([name]), wish, sys.stdout.buffer, output().look)
 
 
 @root.command(epilog=NAMES)
-@_names
-@_wait
-def trm(names: tuple[str, ...], wait: bool) -> int:
-    """Stop tasks with all their descendants (also: stop)."""
-    return verbs.trm(_client(), names, wait=wait)
+@_names(required=False, metavar="[NAMES]...")
+@click.option("-f", "--follow", is_flag=True, help="Go on until interrupted; as JSON one event a line.")
+@click.option("-n", "--last", type=click.IntRange(0, verbs.MAX_EVENTS), default=20, show_default=True, help="How many of the last events.")
+@click.option("--since", type=click.IntRange(0), default=None, metavar="NUMBER", help="From this event on, instead of the last ones.")
+@click.option("--what", multiple=True, metavar="KIND", help="Only these kinds: `state`, or those of alerts.")
+@_json
+def events(names: tuple[str, ...], follow: bool, last: int, since: int | None, what: tuple[str, ...], as_json: bool) -> int:
+    """Show what happened: transitions of tasks, and alerts."""
+    wanted = [name for name in verbs.names_of(names) if name != verbs.ALL]
+    return verbs.events(session(), wanted, list(what), output(), last=last, since=since, follow=follow, as_json=as_json)
 
 
 @root.command()
-@click.argument("task")
+@_json
+def version(as_json: bool) -> int:
+    """Show the versions of efctl and of the supervisor that runs."""
+    return verbs.version(session().core, output(), as_json=as_json)
+
+
+# Change -------------------------------------------------------------------------------------------------------------------------------------------
+
+
+@root.command()
+@click.argument("task", shell_complete=_complete.names)
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
-def put(task: str, texts: tuple[str, ...]) -> int:
+@_json
+def put(task: str, texts: tuple[str, ...], as_json: bool) -> int:
     """Put events into a task's own input queue.
 
     Each TEXT is one event; `-` stands for each line of standard input.
     """
-    return verbs.put(_client(), task, texts, sys.stdin.buffer)
-
-
-@root.command(epilog=NAMES)
-@click.argument("names", nargs=-1, required=True, metavar="TASK...")
-@click.option("-f", "--follow", is_flag=True, help="Go on until interrupted; a restart of the supervisor does not end it.")
-@click.option("-n", "--lines", type=click.IntRange(0, _MAX_LINES), default=10, show_default=True, help="How many of the last lines.")
-@click.option("--stream", type=click.Choice(["out", "err", "input", "dead"]), default="out", show_default=True, help="Which of the task's journals.")
-@click.option("--prefix", is_flag=True, help="Put the task's name before each line (always done for several tasks).")
-@click.option("--raw", is_flag=True, help="Let control characters through to the terminal.")
-def tail(names: tuple[str, ...], follow: bool, lines: int, stream: str, prefix: bool, raw: bool) -> int:
-    """Show what tasks wrote last."""
-    return verbs.tail(_client(), names, stream=stream, lines=lines, follow=follow, prefix=prefix, raw=raw, out=sys.stdout.buffer)
+    return verbs.put(session().core, task, texts, stdin(), output(), as_json=as_json)
 
 
 @root.command()
-def shutdown() -> int:
+@_json
+def shutdown(as_json: bool) -> int:
     """Stop every task, then the supervisor."""
-    return verbs.shutdown(_client())
+    return verbs.shutdown(session().core, output(), as_json=as_json)
 
 
 @root.command()
-def version() -> int:
-    """Show the versions of efctl and of the supervisor that runs."""
-    return verbs.version(_client())
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing, and remove even more than a fifth of the running tasks.")
+@_json
+def update(yes: bool, as_json: bool) -> int:
+    """Make what runs as the configuration file says.
+
+    All or nothing; what did not change is not touched.  On a terminal the difference is shown and you are asked first.
+    """
+    from efsupervisor.cli.configuration import update as work  # late on purpose
+
+    return work(session(), output(), yes=yes, as_json=as_json)
 
 
-for _name, _command in (("start", act), ("stop", trm)):
-    root.add_command(click.Command(_name, params=_command.params, callback=_command.callback, help=_command.help, epilog=NAMES, hidden=True))
+@root.group()
+def conf() -> None:
+    """Settings of the supervisor, and its configuration file."""
+
+
+@conf.command()
+@click.argument("file", required=False, type=click.Path())
+@_json
+def check(file: str | None, as_json: bool) -> int:
+    """Check a configuration file, by default the supervisor's own.
+
+    No supervisor needs to run, and nothing is changed.  Exit status 78 when something is wrong.
+    """
+    from efsupervisor.cli.configuration import check as work  # late on purpose: it brings the loader
+
+    return work(file, click.get_current_context().find_root().obj, output(), as_json=as_json)
+
+
+# Console ------------------------------------------------------------------------------------------------------------------------------------------
+
+
+@root.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@_json
+@click.argument("line", nargs=-1, required=True, type=click.UNPROCESSED, metavar="LINE...")
+def exec_(line: tuple[str, ...], as_json: bool) -> int:
+    """Say a line of the EventFlow console language.
+
+    It is answered by lines that begin with OK or NOK: efctl exec "shw task web, db".
+    """
+    return output().show(session().console(" ".join(line)), as_json=as_json)
+
+
+@root.command()
+def shell() -> int:
+    """Take lines until the end of input: a shell on a terminal, a script in a pipe.
+
+    A line that begins with a word of the console language (shw set add del act trm rst hlp) is one; every other is a command of efctl, without the
+    word efctl.
+    """
+    return _shell()
+
+
+def _shell() -> int:
+    from efsupervisor.cli.shell import Shell  # late on purpose: it brings readline
+
+    where = click.get_current_context().find_root().obj
+    return Shell(session(), output(), lambda words: run(words, where), _words).run(sys.stdin)
+
+
+def _words(before: Sequence[str], begun: str) -> list[str]:
+    """How a command line could go on, for the shell."""
+    from click.shell_completion import ShellComplete  # late on purpose
+
+    completion = ShellComplete(root, {"obj": click.get_current_context().find_root().obj}, "efctl", "")
+    return [item.value for item in completion.get_completions(list(before), begun)]
+
+
+@root.command("help")
+@click.argument("topic", nargs=-1, metavar="[TOPIC]...")
+@_json
+def help_(topic: tuple[str, ...], as_json: bool) -> int:
+    """Explain a command or a subject; without a word, list what there is.
+
+    No supervisor needs to run.
+    """
+    from efsupervisor.cli.helping import show  # late on purpose: it brings every text
+
+    return show(topic, root, output(), language_of(os.environ), as_json=as_json)
+
+
+@root.command(epilog='For bash: eval "$(efctl completion bash)" in ~/.bashrc; zsh the same; fish: efctl completion fish | source.')
+@click.argument("shell_name", metavar="bash|zsh|fish", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell_name: str) -> int:
+    """Print a script that completes commands, options and task names."""
+    from click.shell_completion import get_completion_class  # late on purpose
+
+    kind = get_completion_class(shell_name)
+    assert kind is not None
+    output().write(kind(root, {}, "efctl", "_EFCTL_COMPLETE").source_template % _completion_words())
+    return 0
+
+
+def _completion_words() -> dict[str, str]:
+    return {"complete_func": "_efctl_completion", "complete_var": "_EFCTL_COMPLETE", "prog_name": "efctl"}

@@ -1,4 +1,4 @@
-"""Text for people: tables, durations, sizes, ends of programs - and the neutral form of what comes from elsewhere.
+"""Text for people: durations, sizes, columns, ends of programs - and the neutral form of what comes from elsewhere.
 
 What a task wrote is untrusted.  On a terminal everything that would be obeyed rather than shown (escape sequences, carriage returns, C1 controls,
 bidirectional overrides, bytes that are no UTF-8) appears as a visible mark; nothing else is changed, and a pipe or a file gets the bytes as they
@@ -11,14 +11,10 @@ from __future__ import annotations
 
 import codecs
 import signal
+import time
 import unicodedata
-from collections.abc import Sequence
 
-from efsupervisor.messages import Outcome, TaskStatus
-from efsupervisor.states import State
-
-HEADINGS = ("NAME", "STATE", "PID", "UPTIME", "RESTARTS", "LAG", "REASON")
-_RIGHT = frozenset({"PID", "UPTIME", "RESTARTS", "LAG"})
+from efsupervisor.messages import Outcome
 
 # Neutral text -------------------------------------------------------------------------------------------------------------------------------------
 
@@ -52,6 +48,11 @@ class Neutral:
         if text.endswith("\r") and not final:
             text, self._held = text[:-1], "\r"
         return text.replace("\r\n", "\n").translate(_MARKS).encode("utf-8", "backslashreplace")
+
+
+def text_of(data: bytes) -> str:
+    """A whole piece of untrusted bytes as harmless text."""
+    return Neutral()(data, final=True).decode()
 
 
 class Lines:
@@ -114,6 +115,16 @@ def size(count: int) -> str:
     raise AssertionError("the last unit takes everything")
 
 
+def moment(wall: float) -> str:
+    """A wall clock time in the machine's zone, to the second; `-` for none."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall)) if wall else "-"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 event`, `2 events`."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
 def ending(wait_status: int | None, *, known: bool) -> str:
     """How a program ended, from its wait status; empty when there is nothing to say."""
     if not known:
@@ -130,54 +141,31 @@ def ending(wait_status: int | None, *, known: bool) -> str:
     return f"killed by {name}"
 
 
-# The status table ---------------------------------------------------------------------------------------------------------------------------------
+# On a screen --------------------------------------------------------------------------------------------------------------------------------------
 
 
-def table(rows: Sequence[TaskStatus]) -> str:
-    """The status of tasks, aligned, with a heading; a column is as wide as its widest cell on the screen."""
-    cells = [HEADINGS, *(_cells(row) for row in rows)]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    return "".join(_line(row, widths) for row in cells)
-
-
-def _cells(row: TaskStatus) -> tuple[str, ...]:
-    return (
-        one_line(row.name),
-        row.state.value,
-        str(row.pid) if row.pid else "-",
-        duration(row.uptime_s) if row.pid else "-",
-        str(row.restarts),
-        size(row.lag_bytes),
-        one_line(_reason(row)),
-    )
-
-
-def _reason(row: TaskStatus) -> str:
-    parts = [row.reason] if row.reason else []
-    if not row.reason and row.state in (State.EXITED, State.BACKOFF, State.FATAL):
-        parts.append(ending(row.exit_status, known=row.exit_known))
-    if row.blocked_by:
-        parts.append(f"held back by {', '.join(row.blocked_by)}")
-    if row.dead_letters:
-        parts.append(f"{row.dead_letters} dead letter{'s' if row.dead_letters > 1 else ''}")
-    if row.health:
-        parts.append(row.health)
-    return "; ".join(part for part in parts if part)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = []
-    for heading, cell, width in zip(HEADINGS, cells, widths, strict=True):
-        blanks = " " * (width - _width(cell))
-        padded.append(blanks + cell if heading in _RIGHT else cell + blanks)
-    return "  ".join(padded).rstrip() + "\n"
-
-
-def _width(text: str) -> int:
+def width(text: str) -> int:
     """Columns of a terminal: wide characters take two, combining ones none."""
     if text.isascii():
         return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    return 0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def fitted(text: str, columns: int, more: str = "…") -> str:
+    """The text when it fits into so many columns; else as much of its beginning as fits before `more`."""
+    if width(text) <= columns:
+        return text
+    room, kept = columns - width(more), []
+    for character in text:
+        room -= _columns(character)
+        if room < 0:
+            break
+        kept.append(character)
+    return "".join(kept).rstrip() + more
 
 
 def outcome(result: Outcome, done: str) -> str:

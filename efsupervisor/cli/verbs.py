@@ -1,29 +1,27 @@
-"""What each command of `efctl` does: a client, arguments that were parsed, and text on stdout; the exit status is what is returned.
+"""What the commands of efctl's own making do: words that were parsed in, text out, the exit status returned.
 
-Errors leave as EfError for the edge in `main`.  Nothing here parses words, and nothing here imports click, so that the commands can be run without
-it.
+Errors leave as EfError for the `edge`.  Nothing here parses words, and nothing here imports click, so that `efctl status` can be run without it.
 """
 
 from __future__ import annotations
 
 import os
-import select
-import sys
-import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
-
-import msgspec
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
 import efsupervisor
-from efsupervisor.cli import render
+from efsupervisor.cli import render, table
 from efsupervisor.cli.client import Client
-from efsupervisor.errors import TABLE, Code, EfError
-from efsupervisor.messages import Outcome, ReadReply
+from efsupervisor.errors import Code, EfError
+from efsupervisor.messages import ShutdownRequest
+
+if TYPE_CHECKING:
+    from efsupervisor.cli.output import Output
+    from efsupervisor.cli.session import Session
 
 ALL = "all"
-FOLLOW_S = 0.2
+EVENTS_WAIT_S = 30.0
+MAX_EVENTS = 1000
 
 
 def names_of(words: Iterable[str]) -> list[str]:
@@ -32,35 +30,39 @@ def names_of(words: Iterable[str]) -> list[str]:
     return [ALL] if ALL in names else names
 
 
-def _some(words: Iterable[str]) -> list[str]:
+def some(words: Iterable[str]) -> list[str]:
+    """The same, when none is a mistake."""
     names = names_of(words)
     if not names:
         raise EfError("no task is named; name some, or say `all`", Code.USAGE)
     return names
 
 
-# Status -------------------------------------------------------------------------------------------------------------------------------------------
+# The supervisor -----------------------------------------------------------------------------------------------------------------------------------
 
 
-def status(client: Client, words: Iterable[str], *, as_json: bool) -> int:
+def status(client: Client, words: Iterable[str], output: Output, *, as_json: bool) -> int:
     """The table of the named tasks, or of all; as JSON one array of objects with every field of the protocol."""
     names = names_of(words)
     rows = client.status([] if names == [ALL] else names)
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode() + "\n")
-    elif rows:
-        sys.stdout.write(render.table(rows))
+        output.document(rows)
     else:
-        sys.stdout.write("there are no tasks\n")
+        output.write(table.status(rows, output.look))
     return 0
 
 
-def version(client: Client) -> int:
+def version(client: Client, output: Output, *, as_json: bool) -> int:
     """efctl's own version, then the daemon's."""
-    sys.stdout.write(f"efctl {own_version()}\n")
+    if not as_json:
+        output.write(f"efctl {own_version()}\n")
     reply = client.version()
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(reply.since_wall))
-    sys.stdout.write(f"efsupervisord {render.one_line(reply.version)}, pid {reply.pid}, since {since}, protocol {reply.protocol}\n")
+    if as_json:
+        daemon = {"version": reply.version, "pid": reply.pid, "since": reply.since_wall, "protocol": reply.protocol}
+        output.document({"efctl": own_version(), "efsupervisord": daemon})
+    else:
+        since = render.moment(reply.since_wall)
+        output.write(f"efsupervisord {render.one_line(reply.version)}, pid {reply.pid}, since {since}, protocol {reply.protocol}\n")
     return 0
 
 
@@ -69,48 +71,36 @@ def own_version() -> str:
     return efsupervisor.__version__
 
 
-# Goals --------------------------------------------------------------------------------------------------------------------------------------------
+def shutdown(client: Client, output: Output, *, as_json: bool) -> int:
+    """Stop everything, the daemon too.  It is said to the Core itself, which outlives its siblings by the answer."""
+    from efsupervisor.cli.progress import STOPPED, Watch  # late on purpose: `status` needs neither
+    from efsupervisor.messages.call import Done  # late on purpose, as above
 
-
-def act(client: Client, words: Iterable[str], *, wait: bool) -> int:
-    """Start tasks."""
-    return report(client.act(_some(words), wait=wait), "started")
-
-
-def trm(client: Client, words: Iterable[str], *, wait: bool) -> int:
-    """Stop tasks."""
-    return report(client.trm(_some(words), wait=wait), "stopped")
-
-
-def shutdown(client: Client) -> int:
-    """Stop everything, the daemon too."""
-    return report(client.shutdown(), "stopped")
-
-
-def report(outcomes: list[Outcome], done: str) -> int:
-    """A line for each task, failures on stderr.  0 when all went well; the code's own status when all failures agree, 1 when they differ."""
-    for outcome in outcomes:
-        (sys.stdout if outcome.ok else sys.stderr).write(render.outcome(outcome, done))
-    codes = {outcome.code for outcome in outcomes if not outcome.ok}
-    if not codes:
-        return 0
-    code = codes.pop() if len(codes) == 1 else Code.TASK_FAILED
-    return TABLE[code].exit_status or TABLE[Code.TASK_FAILED].exit_status
+    watch = Watch(client.path, [], STOPPED, output.progress())
+    client.line.meanwhile = watch
+    try:
+        replies = client.ask(ShutdownRequest(id=client.next_id()), waits=True)
+    finally:
+        watch.close()
+    return output.show(Done(rows=[row for reply in replies for row in getattr(reply, "outcomes", [])]), as_json=as_json, done="stopped")
 
 
 # Events -------------------------------------------------------------------------------------------------------------------------------------------
 
 
-def put(client: Client, task: str, texts: Iterable[str], stdin: BinaryIO) -> int:
+def put(client: Client, task: str, texts: Iterable[str], stdin: BinaryIO, output: Output, *, as_json: bool) -> int:
     """Put each text as one event, `-` each line of `stdin`; stops at the first that is refused and says how many are in."""
     count = 0
     for data in _events(texts, stdin):
-        outcome = client.put(task, uuid.uuid4().hex, data)
+        outcome = client.put(task, os.urandom(16).hex(), data)
         if not outcome.ok:
             before = f"; the {count} before it are in the queue" if count else ""
             raise EfError(f"event {count + 1} was not put into {task}: {render.one_line(outcome.sentence)}{before}", outcome.code)
         count += 1
-    sys.stdout.write(f"{task}: {count} event{'' if count == 1 else 's'} put\n")
+    if as_json:
+        output.document({"task": task, "events": count})
+    else:
+        output.write(f"{render.one_line(task)}: {render.counted(count, 'event')} put\n")
     return 0
 
 
@@ -122,100 +112,35 @@ def _events(texts: Iterable[str], stdin: BinaryIO) -> Iterator[bytes]:
             yield os.fsencode(text)
 
 
-# Logs ---------------------------------------------------------------------------------------------------------------------------------------------
+def events(session: Session, names: list[str], what: list[str], output: Output, *, last: int, since: int | None, follow: bool, as_json: bool) -> int:
+    """What happened last, or since a number; with `follow` what happens from then on too, until interrupted."""
+    from efsupervisor.interface.daemon import DaemonEvents  # late on purpose: it brings every verb
+    from efsupervisor.messages.call import Events  # late on purpose, as above
 
+    def look(since: int | None, limit: int, wait_s: float) -> Events:
+        answer = session.do(DaemonEvents(names=names, what=what, since=since, limit=limit, wait_s=wait_s))
+        if not isinstance(answer, Events):
+            raise EfError("the supervisor did not answer with events", Code.BAD_REQUEST)
+        return answer
 
-def tail(client: Client, words: Iterable[str], *, stream: str, lines: int, follow: bool, prefix: bool, raw: bool, out: BinaryIO) -> int:
-    """The last lines of tasks, and with `follow` what they write from then on, until interrupted.
-
-    Several tasks are shown line by line, with their names.  A terminal gets neutral text unless `raw`.
-    """
-    names = _some(words)
-    if names == [ALL]:
-        names = [row.name for row in client.status([])]
-    many = len(names) > 1
-    width = max(map(len, names), default=0) if many else 0
-    tails = [Tail(client, name, stream, f"{name:{width}} | " if prefix or many else "", neutral=not raw and out.isatty(), out=out) for name in names]
-    for each in tails:
-        each.begin(lines)
+    if since is None:
+        since = max(0, look(None, 1, 0.0).next - last)
+    answer = look(since, MAX_EVENTS, 0.0)
+    _show_events(answer, output, as_json=as_json, lines=follow)
     while follow:
-        news = [each.go_on() for each in tails]
-        if not any(news):
-            out.flush()
-            _pause(FOLLOW_S, client.fileno(), out)
-    for each in tails:
-        each.finish()
-    out.flush()
+        output.out.flush()
+        answer = look(answer.next, MAX_EVENTS, EVENTS_WAIT_S)
+        _show_events(answer, output, as_json=as_json, lines=True)
     return 0
 
 
-class Tail:
-    """Where one task's journal was read up to, and how it is shown."""
+def _show_events(answer: object, output: Output, *, as_json: bool, lines: bool) -> None:
+    from efsupervisor.cli import answers  # late on purpose: the quick way needs no kind of answer
+    from efsupervisor.messages.call import Events  # late on purpose, as above
 
-    def __init__(self, client: Client, task: str, stream: str, prefix: str, *, neutral: bool, out: BinaryIO) -> None:
-        self._client = client
-        self._task = task
-        self._stream = stream
-        self._offset = 0
-        self._out = out
-        self._neutral = render.Neutral() if neutral else None
-        self._lines = render.Lines(prefix.encode()) if prefix else None
-
-    def begin(self, lines: int) -> None:
-        """Show the last lines, up to where the journal ends now."""
-        reply = self._client.read(self._task, self._stream, lines=lines)
-        end = reply.end
-        self._show(reply)
-        while self._offset < end and self.go_on():
-            pass
-
-    def go_on(self) -> bool:
-        """Show what came since; False when nothing did."""
-        asked = self._offset
-        reply = self._client.read(self._task, self._stream, offset=asked)
-        if reply.offset > asked:
-            self._notice(f"{reply.offset - asked} bytes are no longer there")
-        if reply.end < asked:
-            self._notice("the log was begun anew")
-            reply = self._client.read(self._task, self._stream, offset=0)
-        self._show(reply)
-        return bool(reply.data)
-
-    def finish(self) -> None:
-        """Give out what was held back."""
-        self._write(b"", final=True)
-
-    def _notice(self, sentence: str) -> None:
-        self._out.flush()
-        sys.stderr.write(f"efctl: {self._task}: {sentence}\n")
-
-    def _show(self, reply: ReadReply) -> None:
-        self._offset = reply.next
-        self._write(reply.data, final=False)
-
-    def _write(self, data: bytes, *, final: bool) -> None:
-        if self._neutral is not None:
-            data = self._neutral(data, final=final)
-        if self._lines is not None:
-            data = self._lines(data, final=final)
-        if data:
-            self._out.write(data)
-
-
-def _pause(seconds: float, connection: int, out: BinaryIO) -> None:
-    """Wait for the next look; less when the Core ends.  BrokenPipeError when nobody reads our output any more (a quiet log would not tell)."""
-    poll = select.poll()
-    if connection >= 0:
-        poll.register(connection, select.POLLIN)
-    output = _descriptor(out.fileno)
-    if output >= 0:
-        poll.register(output, 0)
-    if any(fd == output for fd, _ in poll.poll(seconds * 1000)):
-        raise BrokenPipeError
-
-
-def _descriptor(fileno: Callable[[], int]) -> int:
-    try:
-        return fileno()
-    except OSError:  # a buffer in memory has none
-        return -1
+    assert isinstance(answer, Events)
+    if as_json and lines:
+        for row in answer.rows:
+            output.document(answers.plain(row), line=True)
+    else:
+        output.show(answer, as_json=as_json)

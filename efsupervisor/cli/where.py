@@ -1,4 +1,4 @@
-"""Which supervisor is meant: from the command line, the environment or the configuration to the path of one control socket.
+"""Which supervisor is meant: from the command line, the environment or the configuration to the paths of its sockets.
 
 What was said explicitly wins over what was found: `--socket`, `--var` and `-c` in this order, then the environment's EFSUPERVISOR_SOCKET, then its
 EFSUPERVISOR_CONF, then the first configuration file of CANDIDATES.
@@ -21,6 +21,7 @@ from typing import NamedTuple
 from efsupervisor.errors import Code, EfError
 
 SOCKET_NAME = "core.sock"
+MIDDLE_NAME = "run/middle.sock"
 CANDIDATES = ("etc/efsupervisor.yaml", "efsupervisor.yaml", "/etc/efsupervisor/efsupervisor.yaml")
 _MAX_SCANNED = 1 << 20
 _PLAIN = re.compile(r"[\w./][\w./ +@=-]*", re.ASCII)
@@ -34,6 +35,26 @@ class Where(NamedTuple):
     socket: str = ""
     var: str = ""
     conf: str = ""
+
+
+class Place(NamedTuple):
+    """Where one supervisor is: the Core's socket, the folder it lies in, the middle interface's socket."""
+
+    core: str
+    var: str
+    middle: str
+
+
+def place(where: Where, environment: Mapping[str, str]) -> Place:
+    """The supervisor that is meant; raises as socket_path does."""
+    core = socket_path(where, environment)
+    var = os.path.dirname(core) or "."
+    return Place(core, var, os.path.join(var, MIDDLE_NAME))
+
+
+def conf_path(where: Where, environment: Mapping[str, str]) -> str:
+    """The configuration file that is meant.  EfError when there is none."""
+    return where.conf or _found(environment)
 
 
 def socket_path(where: Where, environment: Mapping[str, str]) -> str:

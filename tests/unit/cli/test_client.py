@@ -11,7 +11,9 @@ import pytest
 
 from efsupervisor import messages
 from efsupervisor.cli import client as client_module
-from efsupervisor.cli.client import MAX_SILENT_ENDS, Client, Clock
+from efsupervisor.cli import line
+from efsupervisor.cli.client import Client
+from efsupervisor.cli.line import MAX_SILENT_ENDS, Clock
 from efsupervisor.errors import Code, EfError
 from efsupervisor.messages import (
     ActRequest,
@@ -24,6 +26,7 @@ from efsupervisor.messages import (
     ShutdownRequest,
     StatusReply,
     TaskStatus,
+    TrmRequest,
     VersionReply,
     VersionRequest,
 )
@@ -38,6 +41,10 @@ def row(name: str) -> TaskStatus:
 
 def whoever(request: Request) -> VersionReply:
     return VersionReply(id=request.id, version="0", pid=os.getpid(), since_wall=0.0)
+
+
+def acted(replies: list[messages.Reply]) -> list[Outcome]:
+    return [outcome for reply in replies if isinstance(reply, DoneReply) for outcome in reply.outcomes]
 
 
 def record_a_core(folder: Path, pid: int, start_ticks: int) -> None:
@@ -81,7 +88,12 @@ def test_one_connection_serves_several_requests_and_late_answers_to_others_are_p
     with FakeCore(folder, answer) as core, Client(core.path) as client:
         assert client.read("t", "out").data == b"x"
         assert client.read("t", "out", offset=6).next == 6
-    assert [request.id for request in core.asked] == ["1", "2"]
+    assert len({request.id for request in core.asked}) == 2
+
+
+def test_no_two_clients_ever_use_the_same_id_for_the_core_remembers_them(folder: Path) -> None:
+    ids = {client.next_id() for client in (Client(str(folder)), Client(str(folder))) for _ in range(3)}
+    assert len(ids) == 6
 
 
 def test_a_failure_is_raised_with_the_cores_sentence_and_code(folder: Path) -> None:
@@ -183,7 +195,7 @@ def test_a_user_without_permission_is_told_so(folder: Path, monkeypatch: pytest.
     def refuse(_path: str) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(client_module, "connect", refuse)
+    monkeypatch.setattr(line, "connect", refuse)
     with Client(str(folder / "core.sock"), never()) as client, pytest.raises(EfError) as raised:
         client.status([])
     assert raised.value.code is Code.REFUSED
@@ -193,7 +205,7 @@ def test_a_full_backlog_is_tried_again_until_the_deadline(folder: Path, monkeypa
     def full(_path: str) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(client_module, "connect", full)
+    monkeypatch.setattr(line, "connect", full)
     patience = Patience()
     with Client(str(folder / "core.sock"), patience.clock) as client, pytest.raises(EfError) as raised:
         client.status([])
@@ -269,7 +281,7 @@ def test_a_core_that_hangs_up_each_time_is_not_asked_for_ever(folder: Path) -> N
 
 def test_a_shutdown_is_never_repeated_for_it_might_hit_the_successor(folder: Path) -> None:
     with FakeCore(folder, lambda _: [CLOSE]) as core, Client(core.path) as client, pytest.raises(EfError) as raised:
-        client.shutdown()
+        client.ask(ShutdownRequest(id="end"), waits=True)
     assert raised.value.code is Code.NOT_RUNNING
     assert [type(request) for request in core.asked] == [ShutdownRequest]
 
@@ -297,19 +309,19 @@ def test_a_waiting_request_goes_on_as_long_as_the_core_gives_signs_of_life(folde
         return [whoever(request), *([done] if pongs == 5 else [])]
 
     with FakeCore(folder, answer) as core, Client(core.path) as client:
-        assert [outcome.task for outcome in client.act(["t"], wait=True)] == ["t"]
+        assert [outcome.task for outcome in acted(client.ask(ActRequest(id="act", names=["t"]), waits=True))] == ["t"]
     assert len(acting) == 1
 
 
 def test_a_waiting_request_ends_when_the_core_stops_giving_signs_of_life(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "PING_S", 0.001)
     with FakeCore(folder, lambda _: []) as core, Client(core.path, answer_s=0.05) as client, pytest.raises(EfError) as raised:
-        client.trm(["t"], wait=True)
+        client.ask(TrmRequest(id="trm", names=["t"]), waits=True)
     assert raised.value.code is Code.TIMEOUT
 
 
 def test_a_command_that_does_not_wait_asks_for_no_sign_of_life(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "PING_S", 0.001)
     with FakeCore(folder, lambda _: []) as core, Client(core.path, answer_s=0.05) as client, pytest.raises(EfError):
-        client.act(["t"], wait=False)
+        client.ask(ActRequest(id="act", names=["t"], wait=False))
     assert [type(request) for request in core.asked] == [ActRequest]

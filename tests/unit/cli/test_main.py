@@ -10,12 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from efsupervisor.cli import grammar, main, verbs
+from efsupervisor.cli import answers, grammar, main, tail, verbs
+from efsupervisor.cli.client import Client
+from efsupervisor.cli.terminal import Look
 from efsupervisor.cli.where import Where
 from efsupervisor.errors import TABLE, Code, EfError
+from efsupervisor.interface import VERBS
 from efsupervisor.messages import (
     ActRequest,
     DoneReply,
@@ -62,7 +66,7 @@ class Desk:
             case ShutdownRequest():
                 return [DoneReply(id=request.id, outcomes=[Outcome(task="all", ok=True)])]
             case _:
-                return [VersionReply(id=request.id, version="9.9", pid=77, since_wall=0.0)]
+                return [VersionReply(id=request.id, version="9.9", pid=77, since_wall=1.0)]
 
     def _outcome(self, name: str) -> Outcome:
         code = self.refuse.get(name, Code.OK)
@@ -176,7 +180,7 @@ def test_failures_that_differ_are_exit_status_1(efctl: Efctl, desk: Desk) -> Non
 
 
 def test_a_failure_never_exits_with_0() -> None:
-    assert verbs.report([Outcome(task="a", ok=False)], "done") == 1
+    assert answers.outcome_status([Outcome(task="a", ok=False)]) == 1
 
 
 @pytest.mark.parametrize(
@@ -259,16 +263,11 @@ def test_tail_with_prefix_names_a_single_task_too(efctl: Efctl) -> None:
     assert efctl("tail", "--prefix", "a")[1] == "a | one\na | two\na | three\n"
 
 
-class Terminal(io.BytesIO):
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.mark.parametrize(("raw", "shown"), [(False, b"^[[2Jhidden\nlast"), (True, b"\x1b[2Jhidden\nlast")])
 def test_a_terminal_gets_neutral_text_unless_raw_is_asked_for(core: FakeCore, raw: bool, shown: bytes) -> None:
-    out = Terminal()
-    with verbs.Client(core.path) as client:
-        verbs.tail(client, ["b"], stream="out", lines=10, follow=False, prefix=False, raw=raw, out=out)
+    out = io.BytesIO()
+    with Client(core.path) as client:
+        tail.of_tasks(client, ["b"], tail.Wish(raw=raw), out, Look(terminal=True))
     assert out.getvalue() == shown
 
 
@@ -286,9 +285,9 @@ def follow(core: FakeCore, monkeypatch: pytest.MonkeyPatch, *steps: Callable[[],
             raise Enough
         remaining.pop(0)()
 
-    monkeypatch.setattr(verbs, "_pause", pause)
-    with verbs.Client(core.path) as client, pytest.raises(Enough):
-        verbs.tail(client, ["a"], stream="out", lines=1, follow=True, prefix=False, raw=False, out=out)
+    monkeypatch.setattr(tail, "pause", pause)
+    with Client(core.path) as client, pytest.raises(Enough):
+        tail.of_tasks(client, ["a"], tail.Wish(lines=1, follow=True), out)
     return out.getvalue()
 
 
@@ -323,14 +322,14 @@ def test_a_follower_whose_reader_has_gone_notices_it_in_silence_too() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb", buffering=0) as out, pytest.raises(BrokenPipeError):
-        verbs._pause(60, -1, out)
+        tail.pause(60, -1, out)
 
 
 def test_a_follower_looks_again_at_once_when_the_connection_ends() -> None:
     ours, theirs = os.pipe()
     os.close(theirs)
     try:
-        verbs._pause(600, ours, io.BytesIO())
+        tail.pause(600, ours, io.BytesIO())
         assert select.select([ours], [], [], 0)[0]
     finally:
         os.close(ours)
@@ -381,13 +380,29 @@ def test_every_code_has_an_exit_status(code: Code, monkeypatch: pytest.MonkeyPat
 # Help ---------------------------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in grammar.root.commands)])
-def test_every_command_explains_itself(command: list[str]) -> None:
-    result = CliRunner().invoke(grammar.root, [*command, "--help"])
+def every_command() -> list[list[str]]:
+    """The words of every command, groups and what is below them too."""
+    context = click.Context(grammar.root, info_name="efctl")
+    found: list[list[str]] = [[]]
+    for name in grammar.root.list_commands(context):
+        found.append([name])
+        command = grammar.root.get_command(context, name)
+        if isinstance(command, click.Group):
+            found += [[name, below] for below in command.commands]
+    return found
+
+
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+def test_every_command_explains_itself(words: list[str]) -> None:
+    result = CliRunner().invoke(grammar.root, [*words, "--help"])
     assert result.exit_code == 0
     assert len(result.output) > 60
-    explained = grammar.root.commands[command[0]] if command else grammar.root
-    assert explained.help
+    assert ".." not in result.output.replace("...", "")
+
+
+def test_every_verb_with_a_command_can_be_said() -> None:
+    said = {" ".join(words) for words in every_command()}
+    assert {verb.command for verb in VERBS.values() if verb.command} <= said
 
 
 def test_the_version_option_says_efctls_version() -> None:
@@ -396,4 +411,6 @@ def test_the_version_option_says_efctls_version() -> None:
 
 def test_without_a_command_the_help_is_shown_and_the_status_says_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([]) == 2
-    assert "Commands:" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Run:" in said.err

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from efsupervisor.cli import render
+from efsupervisor.cli import render, table
 from efsupervisor.errors import Code
 from efsupervisor.messages import Outcome, TaskStatus
 from efsupervisor.states import Goal, State
@@ -144,7 +144,7 @@ def test_columns_begin_at_the_same_place_whatever_script_a_name_is_in() -> None:
         status("이벤트-작업", state=State.FATAL, reason="because"),
         status("a-much-longer-name", state=State.STOPPING),
     ]
-    heading, *lines = render.table(rows).splitlines()
+    heading, *lines = table.status(rows).splitlines()
     place = columns(heading, "STATE")
     assert [columns(line, state) for line, state in zip(lines, ("STOPPED", "FATAL", "STOPPING"), strict=True)] == [place] * 3
     assert columns(lines[1], "because") == columns(heading, "REASON")
@@ -158,7 +158,7 @@ def test_a_row_says_why_a_task_is_where_it_is() -> None:
         status("poisoned", dead_letters=1),
         status("told", state=State.FATAL, reason="no such file\x1b[2J", exit_status=0),
     ]
-    lines = render.table(rows).splitlines()[1:]
+    lines = table.status(rows).splitlines()[1:]
     assert lines[0].split(maxsplit=6) == ["held", "RUNNING", "7", "1m01s", "3", "2.0K", "held back by slow, dead"]
     assert lines[1].endswith("exit status 1")
     assert lines[2].endswith("not known")

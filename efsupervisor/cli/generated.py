@@ -1,0 +1,122 @@
+"""The commands that are made from verbs, by their words; and what efctl adds to some: what is said of an outcome, progress, another name.
+
+A verb becomes a click command the moment it is asked for: an overview needs all of them, a run needs one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, BinaryIO, NamedTuple
+
+import click
+
+from efsupervisor.cli import generate
+from efsupervisor.cli.completing import Completer
+from efsupervisor.cli.output import Output
+from efsupervisor.cli.progress import STARTED, STOPPED, Watch
+from efsupervisor.cli.session import Session, is_endless
+from efsupervisor.interface import VERBS
+from efsupervisor.interface.verb import Verb
+
+ALIASES = {"start": "act", "stop": "trm"}
+"""Words that people know from elsewhere."""
+NAMES = "Names are tasks, groups or patterns (`web*`), also as comma lists; `all` is every task."
+_OWN = frozenset({"task.status", "conf.update"})
+"""Verbs for which efctl has a command of its own making although they name one."""
+
+
+class Tools(NamedTuple):
+    """What a command gets from the invocation it is part of."""
+
+    session: Callable[[], Session]
+    output: Callable[[], Output]
+    stdin: Callable[[], BinaryIO]
+
+
+class Manner(NamedTuple):
+    """How a verb's command appears.  done: said of an outcome that says nothing.  goal: what its progress counts, empty for none."""
+
+    done: str = "done"
+    goal: str = ""
+
+
+MANNERS: dict[str, Manner] = {
+    "act": Manner("started", STARTED),
+    "trm": Manner("stopped", STOPPED),
+    "restart": Manner("restarted", STARTED),
+    "task.add": Manner("added"),
+    "task.set": Manner("changed"),
+    "task.del": Manner("removed"),
+    "flow.add": Manner("added"),
+    "flow.del": Manner("removed"),
+    "group.set": Manner("set"),
+    "group.del": Manner("removed"),
+    "schedule.set": Manner("set"),
+    "schedule.del": Manner("removed"),
+    "queue.clear": Manner("cleared"),
+    "conf.set": Manner("set"),
+}
+_GROUPS = {
+    "flow": "Flows: which task's output is which task's input.",
+    "group": "Groups: names that stand for several tasks.",
+    "schedule": "Schedules: what happens at certain times.",
+    "queue": "Queues: what waits in front of tasks.",
+    "conf": "Settings of the supervisor, and its configuration file.",
+}
+_ALSO = {name: alias for alias, name in ALIASES.items()}
+
+
+def commands() -> dict[tuple[str, ...], type[Verb]]:
+    """Words of a command -> its verb."""
+    return {tuple(verb.command.split()): verb for verb in VERBS.values() if verb.command and verb.name not in _OWN}
+
+
+def command_of(words: tuple[str, ...], tools: Tools) -> click.Command | None:
+    """The command with these words: a verb's, or a group of those that begin with them."""
+    known = commands()
+    if words in known:
+        return made(known[words], words[-1], tools)
+    below = {every[len(words)]: verb for every, verb in known.items() if every[: len(words)] == words}
+    if not below:
+        return None
+    made_below = {name: made(verb, name, tools) for name, verb in below.items()}
+    return click.Group(words[-1], commands=made_below, help=_GROUPS.get(words[-1], f"Commands about {words[-1]}."))
+
+
+def made(verb: type[Verb], word: str, tools: Tools) -> click.Command:
+    """A verb's click command."""
+    slots = generate.slots_of(verb)
+    parameters = generate.parameters(verb, slots, Completer())
+    parameters.append(click.Option(["--json", "as_json"], is_flag=True, help="One JSON document instead of text."))
+
+    def callback(as_json: bool, **values: Any) -> int:
+        wanted = generate.made(verb, generate.fields_of(verb, values, slots), slots, tools.stdin)
+        return perform(wanted, tools.session(), tools.output(), as_json=as_json)
+
+    return click.Command(
+        word,
+        params=parameters,
+        callback=callback,
+        help=_help(verb),
+        epilog=NAMES if "names" in verb.positional and not verb.name.startswith(("flow.", "schedule.", "group.")) else None,
+        context_settings={"allow_interspersed_args": False} if verb.verbatim else {},
+    )
+
+
+def _help(verb: type[Verb]) -> str:
+    first, newline, rest = generate.explained(verb).partition("\n")
+    also = f" (also: {_ALSO[verb.command]})" if verb.command in _ALSO else ""
+    return f"{first.rstrip('.')}{also}.{newline}{rest}"
+
+
+def perform(verb: Verb, session: Session, output: Output, *, as_json: bool) -> int:
+    """Do it, show how far it is, and what came of it; the exit status."""
+    manner = MANNERS.get(verb.name, Manner())
+    if not manner.goal or not is_endless(verb):
+        return output.show(session.do(verb), as_json=as_json, done=manner.done)
+    watch = Watch(session.place.core, getattr(verb, "names", []), manner.goal, output.progress())
+    try:
+        answer = session.do(verb, watch)
+    finally:
+        watch.close()
+    return output.show(answer, as_json=as_json, done=manner.done)
