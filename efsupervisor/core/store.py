@@ -185,7 +185,7 @@ class Store:
         return numbered
 
     def alert(self, row: EventRow) -> None:
-        """Keep an alert (core/events.py gives it its number)."""
+        """Keep an alert (core/events.py gives it its number and cuts it to what a frame takes)."""
         self._alerts.add(row)
         self._want(BATCH_S)
 
@@ -219,10 +219,10 @@ class Store:
         """A saved number that never goes back; 0 when it was never set.  This is what the file holds, not what waits."""
         return self._marks.get(name, 0)
 
-    def set_mark(self, name: str, number: int) -> None:
-        """Save a number; a lower one than the present is ignored."""
+    def set_mark(self, name: str, number: int, *, exactly: bool = False) -> None:
+        """Save a number; a lower one than the present is ignored, unless `exactly` says that nothing above it was used."""
         former = self._kept.get((Kind.MARK, name))
-        if former is None or msgspec.json.decode(former.value, type=Mark).number < number:
+        if exactly or former is None or msgspec.json.decode(former.value, type=Mark).number < number:
             self._put(Kind.MARK, name, Mark(number=number))
 
     @property

@@ -23,7 +23,7 @@ import msgspec
 
 from efsupervisor.core import store_schema as schema
 from efsupervisor.core.store_file import Damaged
-from efsupervisor.core.store_rows import MAX_LINES, checksum, encode
+from efsupervisor.core.store_rows import checksum, encode
 from efsupervisor.errors import Code, EfError
 from efsupervisor.messages import EventRow, RunRow
 from efsupervisor.system import short_id
@@ -34,9 +34,6 @@ MAX_WAITING = 10_000
 PIECE = 250
 FEW = 32
 """Tasks up to which each is looked up in the index."""
-
-MAX_ROW = 48 << 10
-"""Bytes of one alert; two must fit into a frame."""
 
 
 class Wrote(NamedTuple):
@@ -179,8 +176,8 @@ class Alerts(Listing[EventRow]):
         return row.seq
 
     def add(self, row: EventRow) -> None:
-        """Let an alert wait, cut to what a frame can carry."""
-        self.queue(fitting(row))
+        """Let an alert wait."""
+        self.queue(row)
 
     def rows(self, connection: sqlite3.Connection | None, since: int, limit: int) -> list[EventRow]:
         """Oldest first, from number `since` on."""
@@ -198,13 +195,3 @@ def reachable(connection: sqlite3.Connection | None) -> sqlite3.Connection:
     if connection is None:
         raise EfError("the state file cannot be reached now; `efctl status` says what ails it", Code.SYSTEM)
     return connection
-
-
-def fitting(row: EventRow) -> EventRow:
-    """The alert, with as much of its event and lines as fits into MAX_ROW."""
-    room = MAX_ROW
-    while len(encode(row)) > MAX_ROW:
-        room //= 2
-        lines = [line[-max(1, room // MAX_LINES) :] for line in row.lines[-MAX_LINES:]]
-        row = msgspec.structs.replace(row, sentence=row.sentence[:room], event=row.event[:room], lines=lines)
-    return row

@@ -17,9 +17,6 @@ import msgspec
 from efsupervisor.conf.schema import FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
 from efsupervisor.states import Goal
 
-MAX_LINES = 50
-"""Lines of an alert that are kept."""
-
 
 class Kind(enum.StrEnum):
     """What a row of the table `saved` is; the words lie on disk."""
