@@ -16,11 +16,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable
 
 import msgspec
 
-from efsupervisor.conf.schema import Config, FlowSpec, TaskSpec
+from efsupervisor.conf.schema import Config, FlowSpec, SupervisorSpec, TaskSpec
 from efsupervisor.journal import Claims, Reader
 from efsupervisor.messages import InEdge, OutEdge, Wiring
 from efsupervisor.states import Framing, Mode
@@ -125,22 +124,36 @@ class Wirer:
         self._var = var
         self._namespace = namespace
         self._log = log
+        self._supervisor = SupervisorSpec()
         self._system = system
 
-    def wire(self, config: Config) -> dict[str, Wiring]:
-        """The Wiring of every task by short id, after each edge's folder was made.  OSError or EfError when an edge cannot be made: nothing may be
-        started."""
-        made = edges(config)
-        for edge in made:
-            self._make(edge)
-        return {short_id(spec.name): self.of(spec, made) for spec in config.tasks}
+    def wire(self, config: Config, known: frozenset[str] | None = None) -> dict[str, Wiring]:
+        """The Wiring of every task by short id, after each edge's folder was made.  known: ids of the edges that are in force now; an edge that is
+        not among them begins anew, whatever it was once (None: at the start, when every folder that is there is in force).  OSError or EfError when
+        an edge cannot be made: nothing may be started."""
+        self._supervisor = config.supervisor
+        inputs: dict[str, list[InEdge]] = {}
+        outputs: dict[str, list[OutEdge]] = {}
+        for edge in edges(config):
+            if known is None or edge.id not in known or edge.mode is Mode.SHARE:
+                self._make(edge, anew=known is not None and edge.id not in known)
+            for consumer in map(folded, edge.consumers):
+                inputs.setdefault(consumer, []).append(self._in_edge(edge, consumer))
+            if edge.producer:
+                outputs.setdefault(folded(edge.producer), []).append(self._out_edge(edge))
+        return {short_id(spec.name): self._of(spec, inputs.get(folded(spec.name), []), outputs.get(folded(spec.name), [])) for spec in config.tasks}
 
-    def of(self, spec: TaskSpec, made: Iterable[Edge] = ()) -> Wiring:
-        """The Wiring of one task among edges that were made."""
-        name = folded(spec.name)
-        inputs = [self._in_edge(edge, name) for edge in made if any(folded(consumer) == name for consumer in edge.consumers)]
-        outputs = [self._out_edge(edge) for edge in made if edge.producer and folded(edge.producer) == name]
-        return Wiring(spec=spec, task_dir=self._task_dir(spec.name), namespace=self._namespace, inputs=inputs, outputs=outputs, log=self._log)
+    def _of(self, spec: TaskSpec, inputs: list[InEdge], outputs: list[OutEdge]) -> Wiring:
+        return Wiring(
+            spec=spec,
+            task_dir=self._task_dir(spec.name),
+            namespace=self._namespace,
+            inputs=inputs,
+            outputs=outputs,
+            log=self._log,
+            log_level=self._supervisor.log_level,
+            log_format=self._supervisor.log_format,
+        )
 
     def _task_dir(self, name: str) -> str:
         return f"{self._var}/tasks/{short_id(name)}"
@@ -163,6 +176,8 @@ class Wirer:
             mode=edge.mode,
             member=edge.members.get(name, 0),
             max_lag=edge.max_lag,
+            overflow=edge.overflow,
+            peers=[self._task_dir(other) for other in edge.consumers if folded(other) != name] if edge.mode is Mode.SHARE else [],
         )
 
     def _out_edge(self, edge: Edge) -> OutEdge:
@@ -176,17 +191,26 @@ class Wirer:
             on_consumers_done=edge.on_consumers_done,
         )
 
-    def _make(self, edge: Edge) -> None:
+    def _make(self, edge: Edge, *, anew: bool) -> None:
         folder = self._folder(edge)
         with contextlib.suppress(FileExistsError):
             self._system.mkdir(folder, 0o700)
         old = _read(folder + "/edge.json")
-        start = old.start if old is not None else self._start(edge)
+        if anew and old is not None:
+            self._end_former(folder, edge)
+        start = old.start if old is not None and not anew else self._start(edge)
         file = seated(edge, old, start)
         edge.members.update({folded(member.name): member.member for member in file.consumers})
         if file != old:
             write_whole(self._system, folder + "/edge.json", msgspec.json.encode(file))
         self._fix_start(edge, folder, start)
+
+    def _end_former(self, folder: str, edge: Edge) -> None:
+        """The same edge was there once and was taken away: what it was up to counts no more."""
+        names = ("claims", "cursor.group") if edge.mode is Mode.SHARE else (f"cursor.{short_id(edge.consumers[0])}",)
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                self._system.unlink(f"{folder}/{name}")
 
     def _start(self, edge: Edge) -> int:
         """The offset at which a new edge begins to read."""

@@ -160,6 +160,11 @@ class Writer:
         fragments.compact(self._folder, self.first)
         return told
 
+    def limit(self, *, segment_bytes: int, max_event: int) -> None:
+        """Other limits from the next append on."""
+        self._segment_bytes = segment_bytes
+        self._max_event = max_event
+
     def sync(self) -> None:
         """Everything appended so far survives a power loss.  From the first call on a rotation keeps that promise too."""
         self._system.fsync(self._fd)

@@ -122,9 +122,6 @@ class EventStdIn(FlowStdIn):
                 count += 1
         self._unsent_events = count
 
-    def _source(self, index: int) -> Source | None:
-        return next((source for source in self.sources if source.index == index), None)
-
     # stderr ------------------------------------------------------------------------------------------------------------------------------------------------
 
     def _stderr_ready(self, _events: int) -> None:

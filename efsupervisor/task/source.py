@@ -54,6 +54,12 @@ class Source:
         self._complete_to = state.next
         self._fragments: list[tuple[int, int, bool]] = []
 
+    def rewired(self, edge: InEdge, index: int, max_event: int) -> None:
+        """The same edge, said anew: its limits may be others, its place in the record too."""
+        self.edge = edge
+        self.index = index
+        self._max_event = max_event
+
     # What both protocols use ----------------------------------------------------------------------------------------------------------------------
 
     def end(self) -> int:

@@ -11,7 +11,7 @@ it holds only the read end, and the end is given by recording it, then closing e
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from efsupervisor.messages import HoldInput, InEdge, ReleaseInput
 from efsupervisor.reactor import WRITE, Timer
@@ -25,6 +25,7 @@ from efsupervisor.task.delivery import (
     Register,
     RegisterLike,
 )
+from efsupervisor.task.leaving import former_edge
 from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.record import read_state
 from efsupervisor.task.seat import DATA, Seat
@@ -130,6 +131,7 @@ class FlowStdIn(StdIn):
         self._record = Record(seat.paths.delivery, seat.system)
         self.state: Delivery = self._record.load()
         self.sources: list[Source] = []
+        self._leaving: list[Source] = []
         self._turn = 0
         self._fd = -1
         self._peek = -1
@@ -148,29 +150,63 @@ class FlowStdIn(StdIn):
     # Edges ------------------------------------------------------------------------------------------------------------------------------------------
 
     def _wire(self) -> None:
-        """Build the sources; an edge keeps its place in the record, a new one begins where its cursor file says."""
+        """Build the sources; an edge keeps its place in the record, a new one begins where its cursor file says.
+
+        A source that is there already goes on as it is.  One whose edge was taken away gives no more events, but is kept while the record lists some of
+        it: they are acknowledged, and written to their end, as if nothing had happened.
+        """
         state = self.state
         wanted = self.seat.wiring.inputs
         if len(wanted) > MAX_EDGES:
             self.seat.alert("edges", f"{len(wanted)} edges end at this task, at most {MAX_EDGES} can be served: the rest is ignored")
             wanted = wanted[:MAX_EDGES]
-        for source in self.sources:
-            source.close()
-        if not state.runs:
-            state.edges = [edge for edge in state.edges if any(edge.id == one.id for one in wanted)]
-        self.sources = []
-        for edge in wanted:
-            known = state.edge(edge.id)
-            if known is None:
-                start = read_hint(hint_path(edge, self.seat.paths.id)) if edge.mode is Mode.BROAD else 0
-                known = EdgeState(edge.id, start, start)
-                state.edges.append(known)
+        former = {source.edge.id: source for source in (*self.sources, *self._leaving)}
+        ids = {edge.id for edge in wanted}
+        if not state.runs and not any(self._is_needed(source) for edge_id, source in former.items() if edge_id not in ids):
+            state.edges = [edge for edge in state.edges if edge.id in ids]
+        self.sources = [self._source_of(edge, former.pop(edge.id, None)) for edge in wanted]
+        self._leaving = [source for source in former.values() if self._is_needed(source)]
+        for source in former.values():
+            if source not in self._leaving:
+                source.close()
+        self._find_former(former.keys())
+
+    def _source_of(self, edge: InEdge, former: Source | None) -> Source:
+        known = self.state.edge(edge.id)
+        if known is None:
+            start = read_hint(hint_path(edge, self.seat.paths.id)) if edge.mode is Mode.BROAD else 0
+            known = EdgeState(edge.id, start, start)
+            self.state.edges.append(known)
+            self._hints.pop(edge.id, None)
+        index = self.state.edges.index(known)
+        if former is not None and former.state is known:
+            former.rewired(edge, index, self._max_event())
+            source = former
+        else:
+            if former is not None:
+                former.close()
             kind = ShareSource if edge.mode is Mode.SHARE else Source
-            index = state.edges.index(known)
             source = kind(edge, index, known, max_event=self._max_event(), system=self.seat.system, lost=self._lost)
-            if isinstance(source, ShareSource):
-                source.acknowledged = self._counter(index, known)
-            self.sources.append(source)
+        if isinstance(source, ShareSource):
+            source.acknowledged = self._counter(index, known)
+        return source
+
+    def _is_needed(self, source: Source) -> bool:
+        """Events of it are out (their bytes may be asked for), or a record of it is half put."""
+        return any(run.edge == source.index for run in self.state.runs)
+
+    def _find_former(self, known: Collection[str]) -> None:
+        """A predecessor was killed while events of an edge were out that was taken away since."""
+        served = {source.index for source in (*self.sources, *self._leaving)}
+        for index in {run.edge for run in self.state.runs} - served:
+            edge = former_edge(self.seat.paths, self.state.edges[index].id)
+            if edge is not None and edge.id not in known:
+                source = self._source_of(edge, None)
+                self._leaving.append(source)
+
+    def _source(self, index: int) -> Source | None:
+        """The source at this place in the record, also one that is leaving."""
+        return next((source for source in (*self.sources, *self._leaving) if source.index == index), None)
 
     def _counter(self, index: int, edge: EdgeState) -> Callable[[], int]:
         return lambda: edge.taken - sum(len(run.lengths) for run in self.state.runs if run.edge == index)
@@ -183,7 +219,7 @@ class FlowStdIn(StdIn):
         self.seat.alert("lost", sentence)
 
     def rewired(self) -> None:
-        """Edges changed: the sources are made anew, the record keeps every cursor."""
+        """Edges changed; the record keeps every cursor."""
         self._save()
         self._wire()
         if self._live:
@@ -291,7 +327,7 @@ class FlowStdIn(StdIn):
         self.neighbours_changed()
 
     def _begin_claims(self) -> None:
-        for source in self.sources:
+        for source in (*self.sources, *self._leaving):
             if isinstance(source, ShareSource):
                 source.begin(self.state.incarnation)
 
@@ -435,7 +471,7 @@ class FlowStdIn(StdIn):
         self._detach()
         if self._timer is not None:
             self._timer.cancel()
-        for source in self.sources:
+        for source in (*self.sources, *self._leaving):
             source.close()
         for fd in self._flags.values():
             self.seat.system.close(fd)
@@ -446,7 +482,7 @@ class FlowStdIn(StdIn):
 
     def _return_claims(self, incarnation: int) -> bool:
         """Give unacknowledged claims back to their groups; True when all are."""
-        for source in self.sources:
+        for source in (*self.sources, *self._leaving):
             if isinstance(source, ShareSource):
                 if not source.give_back(incarnation, source.acknowledged()):
                     return False
@@ -458,6 +494,8 @@ class FlowStdIn(StdIn):
         """The record for the next incarnation: nothing outstanding, every edge at its cursor."""
         state = self.state
         state.runs.clear()
+        if self._leaving:
+            self._wire()
         for source in self.sources:
             edge = source.state
             edge.taken = 0

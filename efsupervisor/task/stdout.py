@@ -44,6 +44,12 @@ class StdOut:
         self._wide = False
         self._kept = self.journal.end // max(1, output.segment_bytes)
 
+    def rewired(self) -> None:
+        """The spec changed: its limits count from now on."""
+        spec = self._seat.spec
+        self.journal.limit(segment_bytes=spec.output.segment_bytes, max_event=spec.input.max_event if spec.input else 1 << 20)
+        self._kept = -1
+
     @property
     def end(self) -> int:
         """Where the journal ends."""

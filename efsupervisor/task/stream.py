@@ -84,8 +84,8 @@ class StreamStdIn(FlowStdIn):
             self._slots = Slots(system.pipe_size(self._fd) // PIPE_BUF, state.put, system.unread(self._peek))
         self.pump()
 
-    def _source(self, index: int) -> Source | None:
-        return next((source for source in self.sources if source.index == index), None)
+    def _is_needed(self, source: Source) -> bool:
+        return super()._is_needed(source) or (source is self._current and not source.at_boundary())
 
     def pump(self) -> None:
         """Put what fits."""

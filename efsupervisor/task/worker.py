@@ -15,12 +15,17 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections import deque
 from collections.abc import Callable
+
+import msgspec
 
 from efsupervisor import messages
 from efsupervisor.channel import Channel, listen
 from efsupervisor.errors import EfError, SpawnFailed
+from efsupervisor.log.task import TaskLog
 from efsupervisor.messages import (
+    Alert,
     AskReaped,
     Held,
     Hello,
@@ -52,6 +57,8 @@ REPORT_GAP_S = 2.0
 STATUS_WAIT_S = 2.0
 TREE_WAIT_S = 5.0
 RETRY_S = 0.5
+MAX_UNSENT = 100
+"""Alerts that are kept for the next Core while none is there; the oldest go first."""
 RESTING = {Event.ENOUGH: State.EXITED, Event.HOPELESS: State.FATAL, Event.TRM: State.STOPPED}
 
 
@@ -67,7 +74,7 @@ class Worker:
         lock_fd: int,
         stdin_class: Callable[[Seat], StdIn],
         stdout_class: type[StdOut],
-        say: Callable[[str, str], None],
+        say: TaskLog,
     ) -> None:
         self._system = system
         self._lock_fd = lock_fd
@@ -95,6 +102,8 @@ class Worker:
         self._told = State.STOPPED
         self._since_wall = system.wall_ns() / 1e9
         self._reason = ""
+        self._asked_by = ""
+        self._unsent: deque[Alert] = deque(maxlen=MAX_UNSENT)
         self._rest_state = State.STOPPED
         self._finished = False
         self._failures = saved.failures if saved and not saved.final else 0
@@ -233,9 +242,9 @@ class Worker:
 
     def _transition(self, before: State, after: State) -> None:
         self._since_wall = self._system.wall_ns() / 1e9
-        pid = f" pid {self._program.pid}" if self._program and not self._program.dead else ""
-        why = f" ({self._reason})" if self._reason else ""
-        self._say("INFO", f"{before} -> {after}{why}{pid}")
+        pid = self._program.pid if self._program and not self._program.dead else 0
+        asked = f"asked by {self._asked_by}" if self._asked_by and after is State.STARTING else ""
+        self._say.transition(before, after, self._reason or asked, pid)
         self._report(after)
         self._outlets.ring_state()
 
@@ -598,6 +607,8 @@ class Worker:
         match message:
             case Hello():
                 channel.send(self._make_report())
+                while self._unsent:
+                    channel.send(self._unsent.popleft())
             case Ping():
                 channel.send(Pong(number=message.number))
             case SetGoal():
@@ -615,6 +626,7 @@ class Worker:
         repeated = self._goal_known and wish.goal is self._goal
         self._goal, self._goal_known = wish.goal, True
         if wish.goal is Goal.ACT:
+            self._asked_by = "" if repeated else wish.asked_by
             if not repeated or self._phase is Phase.IDLE:
                 self._wanted_again = self._phase in (Phase.STOPPING, Phase.KILLING, Phase.CLOSING)
                 self._feed(Event.ACT)
@@ -634,9 +646,13 @@ class Worker:
 
     def _rewired(self, wiring: Wiring) -> None:
         self._seat.wiring = wiring
+        self._say.configure(wiring.log_level, wiring.log_format)
         self._seat.forget_bells()
         self._outlets.rewired()
         self._stdin.rewired()
+        self._out.rewired()
+        if self._err is not None:
+            self._err.rewired()
         self._look_at_lag()
 
     def _tell(self, message: object) -> None:
@@ -644,6 +660,8 @@ class Worker:
             self._core.send(message)
         elif self._channels:
             self._channels[-1].send(message)
+        elif isinstance(message, Alert):
+            self._unsent.append(msgspec.structs.replace(message, wall=self._system.wall_ns() / 1e9))
 
     # Reports -------------------------------------------------------------------------------------------------------------------------------------------------
 
