@@ -39,12 +39,7 @@ class Tale:
         self._answers: dict[Hashable, Answer] = {}
         self._timer: Timer | None = None
         self._deferred = False
-        try:
-            self.events = Events(store)
-        except NotImplementedError:
-            from efsupervisor.core.memory_store import MemoryEvents  # a stand-in for some minutes
-
-            self.events = MemoryEvents(store)  # type: ignore[assignment]
+        self.events = Events(store)
 
     # What happens ---------------------------------------------------------------------------------------------------------------------------------
 
