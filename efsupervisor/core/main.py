@@ -80,6 +80,7 @@ def serve(config: Config, asked: options.Options, tell: daemon.Tell, warnings: l
     REAL.set_name("efsupervisord")
     store = open_store(config, home, log)
     core = Core(merged(config, store), home, log, task_type, put, store=store, system=REAL, descriptors=descriptors, version=VERSION)
+    core.services.echo_fd = 2 if asked.nodaemon else -1
     try:
         core.boot()
         desk = Desk(core, home.announce().since)
@@ -102,12 +103,7 @@ def serve(config: Config, asked: options.Options, tell: daemon.Tell, warnings: l
 def open_store(config: Config, home: Home, log: Log) -> Store:
     """The saved state.  EfError when it is not known what was saved: then nothing may be started."""
     spec = config.supervisor
-    try:
-        return Store.open(home.state, system=REAL, log=log, history=spec.history, alerts=spec.alerts)
-    except NotImplementedError:
-        from efsupervisor.core.memory_store import MemoryStore  # a stand-in for some minutes
-
-        return MemoryStore()  # type: ignore[return-value]
+    return Store.open(home.state, system=REAL, log=log, history=spec.history, alerts=spec.alerts)
 
 
 def merged(config: Config, store: Store) -> Merged:
@@ -124,7 +120,9 @@ def warm() -> None:
 def _open_log(config: Config, home: Home, *, foreground: bool) -> Log:
     spec = config.supervisor
     echo_fd = 2 if foreground else -1
-    return Log(home.log, REAL, level=spec.log_level, echo_fd=echo_fd, max_bytes=spec.log_max_bytes, backups=spec.log_backups)
+    return Log(
+        home.log, REAL, level=spec.log_level, echo_fd=echo_fd, max_bytes=spec.log_max_bytes, backups=spec.log_backups, form=spec.log_format
+    )
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ The Core and every worker append to the same file without talking to each other:
 lock and no queue can fall silent with the process that held it.  Only the Core rotates (it alone is given `max_bytes`); the others notice because the
 path names another file than their descriptor, and open it again.  The same look serves SIGHUP, logrotate and a log that was deleted.
 
-A line is `2026-01-02T03:04:05.678 INFO  sentence`, local time.  Everything that a terminal would obey rather than show is written as an escape: names
-and reasons come from people and from programs.
+A line of text is `2026-01-02T03:04:05.678 INFO  task web: sentence`, local time.  A line of JSON is one object with `time` (UTC), `level`, `pid` (the
+program's in a transition that has one, else that of the process which wrote the line), `task`, `from`, `to` and `cause` where there are such, and
+`sentence`, which is what the text says behind the task's name.  Either way everything that a terminal would obey rather than show is written as an
+escape: names and reasons come from people and from programs.
 
 A log that cannot be written never disturbs its process: what was lost is counted and said as soon as a line goes through again.
 """
@@ -16,10 +18,14 @@ import contextlib
 import os
 import time
 
+import msgspec
+
 from efsupervisor.system import System
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+FORMATS = ("text", "json")
 _TAGS = {10: "DEBUG", 20: "INFO ", 30: "WARN ", 40: "ERROR"}
+_NAMES = {number: name for name, number in LEVELS.items()}
 MAX_LINE = 16 << 10
 """Characters of one sentence; a longer one is cut and says so."""
 
@@ -37,25 +43,72 @@ def _escape(number: int) -> str:
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
-def line(wall_ns: int, level: int, sentence: str) -> bytes:
-    """One log line with its newline."""
+class Transition(msgspec.Struct, frozen=True, gc=False):
+    """A task's state before and after, why, and its program's pid, 0 for none."""
+
+    before: str
+    after: str
+    cause: str = ""
+    pid: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """As people read it."""
+        why = f" ({self.cause})" if self.cause else ""
+        return f"{self.before} -> {self.after}{why}" + (f" pid {self.pid}" if self.pid else "")
+
+
+def line(wall_ns: int, level: int, sentence: str, task: str = "") -> bytes:
+    """One log line of text with its newline."""
     seconds, rest = divmod(wall_ns, 1_000_000_000)
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
-    shown = sentence if len(sentence) <= MAX_LINE else f"{sentence[:MAX_LINE]} ... ({len(sentence)} characters)"
-    return f"{stamp}.{rest // 1_000_000:03d} {_TAGS[level]} {neutral(shown)}\n".encode("utf-8", "backslashreplace")
+    about = f"task {task}: " if task else ""
+    return f"{stamp}.{rest // 1_000_000:03d} {_TAGS[level]} {neutral(about + _cut(sentence))}\n".encode("utf-8", "backslashreplace")
+
+
+def json_line(wall_ns: int, level: int, sentence: str, pid: int, task: str = "", transition: Transition | None = None) -> bytes:
+    """One log line of JSON with its newline; what is empty is left out."""
+    seconds, rest = divmod(wall_ns, 1_000_000_000)
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    members: dict[str, str | int] = {"time": f"{stamp}.{rest // 1_000_000:03d}Z", "level": _NAMES[level], "pid": pid}
+    if task:
+        members["task"] = _decodable(task)
+    if transition is not None:
+        members |= {"from": transition.before, "to": transition.after} | ({"cause": _decodable(_cut(transition.cause))} if transition.cause else {})
+    members["sentence"] = _decodable(_cut(sentence))
+    text = msgspec.json.encode(members).decode()
+    return (text if text.isprintable() else "".join(c if c.isprintable() else _json_escape(c) for c in text)).encode() + b"\n"
+
+
+def _cut(sentence: str) -> str:
+    return sentence if len(sentence) <= MAX_LINE else f"{sentence[:MAX_LINE]} ... ({len(sentence)} characters)"
+
+
+def _decodable(text: str) -> str:
+    """The text without lone surrogates, which no JSON parser must take: they become visible escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _json_escape(character: str) -> str:
+    """A character that JSON would let through, as the escape that means it."""
+    pairs = character.encode("utf-16-be")
+    return "".join(f"\\u{pairs[at]:02x}{pairs[at + 1]:02x}" for at in range(0, len(pairs), 2))
 
 
 class Log:
     """One process's way to the log file.
 
     path: the file; its folder exists.  echo_fd: a descriptor that gets every line too (stderr in the foreground), -1 for none; it stays the caller's.
-    max_bytes, backups: given by the one process that rotates; 0 never rotates.
+    max_bytes, backups: given by the one process that rotates; 0 never rotates.  form: `text` or `json`.
     """
 
-    def __init__(self, path: str, system: System, *, level: str = "info", echo_fd: int = -1, max_bytes: int = 0, backups: int = 5) -> None:
+    def __init__(
+        self, path: str, system: System, *, level: str = "info", echo_fd: int = -1, max_bytes: int = 0, backups: int = 5, form: str = "text"
+    ) -> None:
         self._path = path
         self._system = system
         self._level = LEVELS.get(level, 20)
+        self._json = form == "json"
         self._echo_fd = echo_fd
         self._max_bytes = max_bytes
         self._backups = backups
@@ -67,26 +120,38 @@ class Log:
 
     # What callers say ---------------------------------------------------------------------------------------------------------------------------
 
-    def debug(self, sentence: str) -> None:
-        """For those who look for a fault in us."""
-        self._say(10, sentence)
+    def debug(self, sentence: str, task: str = "") -> None:
+        """For those who look for a fault in us.  task: the task it is about."""
+        self._say(10, sentence, task)
 
-    def info(self, sentence: str) -> None:
-        """Something happened that was to be expected."""
-        self._say(20, sentence)
+    def info(self, sentence: str, task: str = "") -> None:
+        """Something happened that was to be expected.  task: the task it is about."""
+        self._say(20, sentence, task)
 
-    def warning(self, sentence: str) -> None:
-        """Something that mends itself, or that somebody should look at in daylight."""
-        self._say(30, sentence)
+    def warning(self, sentence: str, task: str = "") -> None:
+        """Something that mends itself, or that somebody should look at in daylight.  task: the task it is about."""
+        self._say(30, sentence, task)
 
-    def error(self, sentence: str) -> None:
-        """Something that needs a person."""
-        self._say(40, sentence)
+    def error(self, sentence: str, task: str = "") -> None:
+        """Something that needs a person.  task: the task it is about."""
+        self._say(40, sentence, task)
 
-    def echo(self, sentence: str) -> None:
+    def transition(self, task: str, before: str, after: str, cause: str = "", pid: int = 0) -> None:
+        """A task's state changed: one line.  cause: why, empty when nobody need ask; pid: its program, 0 for none."""
+        transition = Transition(before, after, cause, pid)
+        self._say(20, transition.sentence, task, transition)
+
+    def echo(self, sentence: str, task: str = "") -> None:
         """For the foreground only: something another process of ours has written to the file already."""
         if self._level <= 20:
-            self._to_echo(line(self._system.wall_ns(), 20, sentence))
+            self._to_echo(self._line(20, sentence, task))
+
+    def configure(self, *, level: str, form: str, max_bytes: int | None = None, backups: int | None = None) -> None:
+        """Settings that changed while the process runs; None leaves what only the rotating process has."""
+        self._level = LEVELS.get(level, 20)
+        self._json = form == "json"
+        self._max_bytes = self._max_bytes if max_bytes is None else max_bytes
+        self._backups = self._backups if backups is None else backups
 
     def reopen(self) -> None:
         """Open the path again at the next line (SIGHUP)."""
@@ -104,10 +169,17 @@ class Log:
 
     # How it gets there --------------------------------------------------------------------------------------------------------------------------
 
-    def _say(self, level: int, sentence: str) -> None:
+    def _line(self, level: int, sentence: str, task: str = "", transition: Transition | None = None) -> bytes:
+        now = self._system.wall_ns()
+        if not self._json:
+            return line(now, level, sentence, task)
+        pid = transition.pid if transition is not None else 0
+        return json_line(now, level, sentence, pid or self._system.getpid(), task, transition)
+
+    def _say(self, level: int, sentence: str, task: str = "", transition: Transition | None = None) -> None:
         if level < self._level:
             return
-        data = line(self._system.wall_ns(), level, sentence)
+        data = self._line(level, sentence, task, transition)
         self._to_echo(data)
         try:
             self._append(self._owed() + data)
@@ -118,7 +190,7 @@ class Log:
         """What a full disk kept back: the end of a torn line, and how many lines are missing."""
         owed = b"\n" if self._torn else b""
         if self._lost:
-            owed += line(self._system.wall_ns(), 30, f"log: {self._lost} lines could not be written")
+            owed += self._line(30, f"log: {self._lost} lines could not be written")
         return owed
 
     def _append(self, data: bytes) -> None:
@@ -164,7 +236,7 @@ class Log:
         self.close()
 
     def _append_directly(self, sentence: str) -> None:
-        data = line(self._system.wall_ns(), 30, sentence)
+        data = self._line(30, sentence)
         self._torn = self._system.write(self._fd, data) < len(data)
 
     def _to_echo(self, data: bytes) -> None:

@@ -43,7 +43,7 @@ class OutEdge(msgspec.Struct, frozen=True, kw_only=True):
 
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a worker is told when it is forked: the task, where it lives, and its edges.  namespace: identity of this var/, part of the cookie
-    that marks the task's processes.  log: path of the daemon's log."""
+    that marks the task's processes.  log: path of the daemon's log; log_level, log_format: what of it is written, and how."""
 
     spec: TaskSpec
     task_dir: str
@@ -51,6 +51,8 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     inputs: list[InEdge] = []
     outputs: list[OutEdge] = []
     log: str = ""
+    log_level: str = "info"
+    log_format: str = "text"
 
 
 # Core to worker -------------------------------------------------------------------------------------------------------------------------------------

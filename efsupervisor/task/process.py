@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from efsupervisor.channel import Channel
 from efsupervisor.log import Log
+from efsupervisor.log.task import TaskLog
 from efsupervisor.states import Protocol
 from efsupervisor.task.default import DefaultTask, Forked
 from efsupervisor.task.event import EventStdIn
@@ -55,12 +56,10 @@ class ProcessTask(DefaultTask):
             say("ERROR", f"the worker failed: {error!r} at {_where(error)}; it is replaced, the program goes on")
             raise
 
-    def _sayer(self) -> Callable[[str, str], None]:
-        """Says a sentence about this task in the daemon's log."""
-        journal = Log(self.wiring.log or os.devnull, self.system)
-        levels = {"INFO": journal.info, "WARN": journal.warning, "ERROR": journal.error}
-        name = self.wiring.spec.name
-        return lambda level, sentence: levels[level](f"task {name}: {sentence}")
+    def _sayer(self) -> TaskLog:
+        """This task's voice in the daemon's log."""
+        wiring = self.wiring
+        return TaskLog(Log(wiring.log or os.devnull, self.system, level=wiring.log_level, form=wiring.log_format), wiring.spec.name)
 
     def _stdin(self, seat: Seat) -> StdIn:
         spec = self.wiring.spec.input
