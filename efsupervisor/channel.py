@@ -85,6 +85,11 @@ class Channel:
             self._reactor.forget(self._socket.fileno())
             self._socket.close()
 
+    def drain(self) -> None:
+        """Hear what has arrived already, for the last words of a peer that is dead."""
+        if self.open:
+            self._receive()
+
     def flush(self) -> None:
         """Try once more to send what is queued; what does not go stays queued."""
         if self.open:

@@ -36,6 +36,8 @@ from efsupervisor.core.queues import Entry, Queue, Queues
 from efsupervisor.core.reaper import Dead, Reaper, next_dead_child
 from efsupervisor.core.registry import Registry
 from efsupervisor.core.saved import TASK, Merged
+from efsupervisor.core.services import Services
+from efsupervisor.core.sibling import Place
 from efsupervisor.core.store import Store
 from efsupervisor.core.tale import Tale
 from efsupervisor.core.tasks import Link, Task
@@ -125,6 +127,16 @@ class Core:
         self.watchdog = Watchdog(self.reactor, lambda: self.registry, self._silent, ping_s=spec.ping_s, deadline_s=spec.ping_deadline_s)
         self._work = Turnstile(self.reactor, system, self._work_one, descriptors)
         self._reaping = Turnstile(self.reactor, system, self._reaper.reap_one, descriptors)
+        self.services = Services(
+            self.reactor,
+            system,
+            log,
+            descriptors,
+            Place(home.var, home.namespace, version, merged.config.source, home.log),
+            spec,
+            leave=store.abandon,
+            status_of=self._reaper.status,
+        )
         store.wake = self.reactor.after
 
     @property
@@ -148,6 +160,7 @@ class Core:
                 self._register_stranger(identity)
         adopted = sum(self._take_over(task) for task in self.registry.ordered())
         self.watchdog.start()
+        self.services.start()
         self._reaping.wake()
         former = self.home.former
         manner = "first start" if not former.existed else "after a clean end" if former.clean else "after an unclean end"
@@ -458,9 +471,13 @@ class Core:
             self.shutdown(signal.Signals(number).name)
 
     def shutdown(self, asked_by: str, on_end: Callable[[], None] | None = None) -> None:
-        """Stop every task at once, then the loop.  Asked again: without grace.  on_end is called just before the end."""
+        """Stop every task at once, then the siblings, then the loop.  Asked again: without grace.  on_end is called when the tasks are stopped."""
         if on_end is not None:
             self._on_end.append(on_end)
+        if self._ended:
+            self._tell_end()
+            self.services.hurry()
+            return
         if self.ending:
             self._hurry(f"asked again by {asked_by}")
             return
@@ -509,8 +526,14 @@ class Core:
         if self._limit is not None:
             self._limit.cancel()
         self.tale.close()
-        self.store.close()
+        self._tell_end()
+        self.services.leave(self._finish)  # the last, for an answer may leave through one of them
+
+    def _tell_end(self) -> None:
         callbacks, self._on_end = self._on_end, []
         for callback in callbacks:
             callback()
+
+    def _finish(self) -> None:
+        self.store.close()
         self.reactor.stop()

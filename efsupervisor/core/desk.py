@@ -28,6 +28,8 @@ from efsupervisor.messages import (
     ReadReply,
     ReadRequest,
     Reply,
+    ServicesReply,
+    ServicesRequest,
     ShutdownRequest,
     StatusReply,
     StatusRequest,
@@ -86,6 +88,9 @@ class Desk:
                 client.reply([self._read(request)])
             case ShutdownRequest():
                 self._shutdown(client, request)
+            case ServicesRequest():
+                services = self._core.services
+                client.reply([ServicesReply(id=request.id, rows=services.rows(), ailments=services.ailments())])
             case VersionRequest():
                 version = VersionReply(id=request.id, version=self._core.version, pid=self._core.system.getpid(), since_wall=self._since_wall)
                 client.reply([version])

@@ -142,7 +142,7 @@ class Supervisor:
         """Write the configuration file; each task is given our mark."""
         if text is None:
             marked = {name: {**task, "environment": {MARK: self.mark, **task.get("environment", {})}} for name, task in tasks.items()}
-            document: dict[str, Any] = {"supervisor": {"var": str(self.var), **supervisor}, "tasks": marked}
+            document: dict[str, Any] = {"supervisor": {"var": str(self.var), "services": False, **supervisor}, "tasks": marked}
             if flows:
                 document["flows"] = dict(flows)
             text = as_yaml(document)
