@@ -14,11 +14,13 @@ from efsupervisor import messages
 from efsupervisor.conf.schema import InputSpec, OutputSpec, TaskSpec
 from efsupervisor.errors import Code
 from efsupervisor.states import Framing, Goal, Kind, Mode, Protocol, State
+from tests.contract import service_samples
 
 GOLDEN = Path(__file__).parent / "golden" / "frames.json"
 FORMER = GOLDEN.with_name("former.json")
 
 VOCABULARIES = {"ToWorker": messages.ToWorker, "FromWorker": messages.FromWorker, "Request": messages.Request, "Reply": messages.Reply}
+VOCABULARIES |= service_samples.VOCABULARIES
 
 SPEC = TaskSpec(
     name="이벤트.task-1",
@@ -154,6 +156,7 @@ SAMPLES: dict[str, list[object]] = {
         messages.FailedReply(id="8", code=Code.NO_SUCH_TASK, sentence="nosuch: did you mean such?"),
     ],
 }
+SAMPLES |= service_samples.SAMPLES
 
 
 def frames() -> dict[str, dict[str, str]]:

@@ -66,7 +66,7 @@ def test_a_field_that_a_newer_program_added_is_passed_over(vocabulary: str, samp
 @NAMED
 def test_a_message_of_one_vocabulary_is_none_of_another(vocabulary: str, sample: object) -> None:
     for other in VOCABULARIES:
-        if other != vocabulary:
+        if type(sample) not in typing.get_args(VOCABULARIES[other]):
             refused(messages.encode(sample), other)  # type: ignore[arg-type]
 
 
