@@ -1,4 +1,4 @@
-"""A Core that is only its socket: it answers each request with what a test's function returns, and remembers what was asked."""
+"""A Core, or a middle interface, that is only its socket: it answers each request with what a test's function returns, and remembers what was asked."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from efsupervisor import messages
 from efsupervisor.channel import listen
+from efsupervisor.messages.call import ToMiddle
 
 CLOSE = object()
 """Returned in place of a reply: end the connection."""
 
-Answer = Callable[[messages.Request], list[object]]
+Answer = Callable[[Any], list[object]]
 
 
-class FakeCore:
-    """Listens at folder/core.sock from the beginning of the `with` block to its end, one connection after the other."""
+class FakePeer:
+    """Listens at folder/name from the beginning of the `with` block to its end, one connection after the other."""
 
-    def __init__(self, folder: Path, answer: Answer) -> None:
-        self.path = str(folder / "core.sock")
-        self.asked: list[messages.Request] = []
+    def __init__(self, folder: Path, name: str, vocabulary: object, answer: Answer) -> None:
+        self.path = str(folder / name)
+        self.asked: list[Any] = []
+        self._name = name
+        self._vocabulary = vocabulary
         self.failure: BaseException | None = None
         self._folder = folder
         self._answer = answer
@@ -39,7 +42,7 @@ class FakeCore:
 
     def start(self) -> None:
         """Listen."""
-        listener = listen(str(self._folder), "core.sock")
+        listener = listen(str(self._folder), self._name)
         listener.setblocking(True)
         self._sockets.append(listener)
         self._run(lambda: self._accept(listener))
@@ -87,10 +90,30 @@ class FakeCore:
                 return
             if not frame:
                 return
-            request = messages.decode(frame, messages.Request)
-            self.asked.append(request)  # type: ignore[arg-type]
-            for reply in self._answer(request):  # type: ignore[arg-type]
+            request = messages.decode(frame, self._vocabulary)
+            self.asked.append(request)
+            for reply in self._answer(request):
                 if reply is CLOSE:
                     connection.shutdown(socket.SHUT_RDWR)
                     return
                 connection.send(reply if isinstance(reply, bytes) else messages.encode(reply))  # type: ignore[arg-type]
+
+
+class FakeCore(FakePeer):
+    """A Core at folder/core.sock."""
+
+    def __init__(self, folder: Path, answer: Answer) -> None:
+        super().__init__(folder, "core.sock", messages.Request, answer)
+
+
+class FakeMiddle(FakePeer):
+    """A middle interface at folder/run/middle.sock."""
+
+    def __init__(self, folder: Path, answer: Answer) -> None:
+        (folder / "run").mkdir(exist_ok=True)
+        super().__init__(folder / "run", "middle.sock", ToMiddle, answer)
+
+    @property
+    def calls(self) -> list[Any]:
+        """What was asked but for signs of life."""
+        return [call for call in self.asked if not call.id.endswith("sign-of-life")]

@@ -1,0 +1,129 @@
+"""Each kind of answer as text and as JSON."""
+
+from __future__ import annotations
+
+import base64
+import json
+import typing
+from typing import Any
+
+import pytest
+
+from efsupervisor.cli import answers
+from efsupervisor.cli.terminal import PLAIN, Look
+from efsupervisor.conf.schema import ScheduleSpec, TaskSpec
+from efsupervisor.errors import TABLE, Code
+from efsupervisor.messages import call
+from efsupervisor.messages.core import (
+    Change,
+    EventRow,
+    FlowRow,
+    GroupRow,
+    Outcome,
+    RunRow,
+    ScheduleRow,
+    ServiceRow,
+    SettingRow,
+    TaskDetail,
+    TaskStatus,
+)
+from efsupervisor.states import Goal, State
+
+HOSTILE = "x\x1b[2Jy"
+TERMINAL = Look(True, True, 200)
+
+DETAIL = TaskDetail(spec=TaskSpec(name="web", command=["python3", "a b.py"]), origin="added", groups=["front"], to_tasks=["log"])
+SERVICE = ServiceRow(name="web", state=State.BACKOFF, restarts=3, reason="killed by SIGKILL")
+ALERT = EventRow(seq=8, wall=1.0, what="message", task="web", sentence=HOSTILE, event=b"e\xff", lines=["last words"])
+SAMPLES: list[tuple[Any, list[str]]] = [
+    (call.Tasks(rows=[TaskStatus(name="web", state=State.RUNNING, goal=Goal.ACT, pid=7)]), ["web", "RUNNING", "7"]),
+    (call.Specs(rows=[DETAIL]), ["python3 'a b.py'", "front", "added"]),
+    (call.Specs(rows=[DETAIL, DETAIL]), ["NAME", "python3 'a b.py'", "log"]),
+    (call.Flows(rows=[FlowRow(flow="f", producer="a", consumers=["b", "c"], lag_bytes=2048, max_lag=1 << 20, held_back=True)]), ["b,c", "2.0K", "held back"]),
+    (call.Groups(rows=[GroupRow(name="front", tasks=["w*"], members=["web", "www"])]), ["front", "w*", "web,www"]),
+    (call.Schedules(rows=[ScheduleRow(spec=ScheduleSpec(name="s", cron="0 3 * * *", act=["a"], task="b", put="x"))]), ["0 3 * * *", "act a; put b"]),
+    (call.Schedules(rows=[ScheduleRow(spec=ScheduleSpec(name="s", cron="0 3 * * *", enabled=False))]), ["disabled"]),
+    (call.Settings(rows=[SettingRow(key="web.port", value="80", origin="set", live=False)]), ["web.port", "80", "set", "at restart"]),
+    (call.Difference(rows=[Change(noun="task", name="a", what="changed", fields=["user"], effect="restarts")]), ["~ task a: user (restarts)"]),
+    (call.Difference(rows=[Change(noun="task", name="a", what="added")], applied=True), ["+ task a", "1 change applied"]),
+    (call.Difference(rows=[]), ["the configuration is what runs"]),
+    (call.Events(rows=[EventRow(seq=7, wall=1.0, what="state", task="a", before="RUNNING", after="EXITED", pid=4)], lost=2), ["RUNNING -> EXITED pid 4", "2 events"]),
+    (call.Events(rows=[ALERT]), ["message  x^[[2Jy", "event: e\\xff", "| last words"]),
+    (call.Runs(rows=[RunRow(number=3, task="a", incarnation=1, began=1.0, ended=4.0, exit_status=256, state="FATAL", reason="gave up")]), ["exit status 1; gave up", "3.0s"]),
+    (call.Done(rows=[Outcome(task="a", ok=True)]), ["a: done"]),
+    (call.Piece(task="a", stream="out", offset=0, data=b"x\x1b[2Jy\n", next=7, end=7), ["x"]),
+    (call.Text(text="a page"), ["a page\n"]),
+    (call.Lines(lines=["OK : fine"]), ["OK : fine\n"]),
+    (call.About(version="9", pid=7, since=1.0, services=[SERVICE], ailments=["the disk is full"]), ["efsupervisord 9, pid 7", "killed by SIGKILL", "! the disk is full"]),
+    (
+        call.Resources(node=[call.NodeSample(wall=1.0, cpu=12.0)], rows=[call.TaskFigures(task="a", samples=[call.TaskSample(wall=1.0, rss=2048)])]),
+        ["cpu 12 % of 1", "2.0K"],
+    ),
+    (call.Resources(node=[], rows=[]), ["no figures yet"]),
+    (call.Results(rows=[call.ResultRow(task="a", offset=3, wall=1.0, data=b"42\n")], posted=1), ["a  42\n", "posts: 1 done"]),
+    (call.Recovered(task="a", ended=True, exit_status=0, acknowledged=True, out=b"42\n", took_s=0.5), ["exit status 0, acknowledged the event", "out | 42"]),
+    (call.Recovered(task="a", ended=False), ["the time-out ended it"]),
+]  # fmt: skip
+
+
+def everything(answer: Any, look: Look) -> str:
+    shown = answers.shown(answer, look)
+    return shown.out + shown.err
+
+
+@pytest.mark.parametrize(("answer", "parts"), SAMPLES, ids=[type(answer).__name__ for answer, _ in SAMPLES])
+def test_an_answer_says_what_is_in_it(answer: Any, parts: list[str]) -> None:
+    text = everything(answer, PLAIN)
+    assert [part for part in parts if part not in text] == []
+    assert text.endswith("\n")
+    assert "\x1b[3" not in text
+
+
+def test_no_kind_of_answer_is_missing() -> None:
+    assert {type(answer) for answer, _ in SAMPLES} == set(typing.get_args(call.Answer))
+
+
+@pytest.mark.parametrize(("answer", "_parts"), SAMPLES, ids=[type(answer).__name__ for answer, _ in SAMPLES])
+def test_no_answer_drives_a_terminal(answer: Any, _parts: list[str]) -> None:
+    text = everything(answer, Look(terminal=True))
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(("answer", "_parts"), SAMPLES, ids=[type(answer).__name__ for answer, _ in SAMPLES])
+def test_every_answer_is_one_json_document_with_every_field_of_the_protocol(answer: Any, _parts: list[str]) -> None:
+    document = json.loads(answers.as_json(answer).out)
+    fields = set(answer.__struct_fields__)
+    if fields == {"rows"}:
+        assert isinstance(document, list)
+        assert all(set(row) >= set(struct.__struct_fields__) for row, struct in zip(document, answer.rows, strict=True))
+    else:
+        assert fields <= set(document)
+        assert "kind" not in document
+
+
+def test_bytes_are_base64_with_their_text_beside_them() -> None:
+    (row,) = json.loads(answers.as_json(call.Results(rows=[call.ResultRow(task="a", offset=3, wall=1.0, data=b"a\xff")])).out)["rows"]
+    assert base64.b64decode(row["data"]) == b"a\xff"
+    assert row["data_text"] == "a\\xff"
+
+
+@pytest.mark.parametrize("answer", [call.Tasks(rows=[]), call.Flows(rows=[]), call.Groups(rows=[]), call.Schedules(rows=[]), call.Runs(rows=[])])
+def test_nothing_is_said_in_words_and_as_an_empty_list(answer: Any) -> None:
+    assert everything(answer, PLAIN).startswith("there are no ")
+    assert json.loads(answers.as_json(answer).out) == []
+
+
+def test_failures_go_to_stderr_and_their_common_code_is_the_status() -> None:
+    good, bad = Outcome(task="a", ok=True), Outcome(task="b", ok=False, code=Code.NO_SUCH_TASK, sentence="there is no b")
+    assert answers.shown(call.Done(rows=[good, bad]), PLAIN, "started") == answers.Shown("a: started\n", "b: there is no b\n", 3)
+    assert answers.as_json(call.Done(rows=[good, bad])).status == 3
+
+
+def test_a_line_that_is_not_ok_has_the_status_of_its_code() -> None:
+    assert answers.shown(call.Lines(lines=["NOK : no"], code="usage")).status == TABLE[Code.USAGE].exit_status
+    assert answers.shown(call.Lines(lines=["NOK : no"], code="a newer one")).status == 1
+
+
+def test_colours_come_only_where_they_are_wanted() -> None:
+    answer = call.Tasks(rows=[TaskStatus(name="web", state=State.FATAL, goal=Goal.ACT)])
+    assert "\x1b[31mFATAL\x1b[0m" in everything(answer, TERMINAL)
