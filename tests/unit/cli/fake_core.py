@@ -1,4 +1,4 @@
-"""A Core, or a middle interface, that is only its socket: it answers each request with what a test's function returns, and remembers what was asked."""
+"""A Core, or a middle interface, that is only its socket: it answers each request with what a test's function returns, and remembers the request."""
 
 from __future__ import annotations
 

@@ -35,11 +35,13 @@ TERMINAL = Look(True, True, 200)
 DETAIL = TaskDetail(spec=TaskSpec(name="web", command=["python3", "a b.py"]), origin="added", groups=["front"], to_tasks=["log"])
 SERVICE = ServiceRow(name="web", state=State.BACKOFF, restarts=3, reason="killed by SIGKILL")
 ALERT = EventRow(seq=8, wall=1.0, what="message", task="web", sentence=HOSTILE, event=b"e\xff", lines=["last words"])
+TRANSITION = EventRow(seq=7, wall=1.0, what="state", task="a", before="RUNNING", after="EXITED", pid=4)
+RUN = RunRow(number=3, task="a", incarnation=1, began=1.0, ended=4.0, exit_status=256, state="FATAL", reason="gave up")
 SAMPLES: list[tuple[Any, list[str]]] = [
     (call.Tasks(rows=[TaskStatus(name="web", state=State.RUNNING, goal=Goal.ACT, pid=7)]), ["web", "RUNNING", "7"]),
     (call.Specs(rows=[DETAIL]), ["python3 'a b.py'", "front", "added"]),
     (call.Specs(rows=[DETAIL, DETAIL]), ["NAME", "python3 'a b.py'", "log"]),
-    (call.Flows(rows=[FlowRow(flow="f", producer="a", consumers=["b", "c"], lag_bytes=2048, max_lag=1 << 20, held_back=True)]), ["b,c", "2.0K", "held back"]),
+    (call.Flows(rows=[FlowRow(flow="f", producer="a", consumers=["b", "c"], lag_bytes=2048, held_back=True)]), ["b,c", "2.0K", "held back"]),
     (call.Groups(rows=[GroupRow(name="front", tasks=["w*"], members=["web", "www"])]), ["front", "w*", "web,www"]),
     (call.Schedules(rows=[ScheduleRow(spec=ScheduleSpec(name="s", cron="0 3 * * *", act=["a"], task="b", put="x"))]), ["0 3 * * *", "act a; put b"]),
     (call.Schedules(rows=[ScheduleRow(spec=ScheduleSpec(name="s", cron="0 3 * * *", enabled=False))]), ["disabled"]),
@@ -47,21 +49,21 @@ SAMPLES: list[tuple[Any, list[str]]] = [
     (call.Difference(rows=[Change(noun="task", name="a", what="changed", fields=["user"], effect="restarts")]), ["~ task a: user (restarts)"]),
     (call.Difference(rows=[Change(noun="task", name="a", what="added")], applied=True), ["+ task a", "1 change applied"]),
     (call.Difference(rows=[]), ["the configuration is what runs"]),
-    (call.Events(rows=[EventRow(seq=7, wall=1.0, what="state", task="a", before="RUNNING", after="EXITED", pid=4)], lost=2), ["RUNNING -> EXITED pid 4", "2 events"]),
+    (call.Events(rows=[TRANSITION], lost=2), ["RUNNING -> EXITED pid 4", "2 events"]),
     (call.Events(rows=[ALERT]), ["message  x^[[2Jy", "event: e\\xff", "| last words"]),
-    (call.Runs(rows=[RunRow(number=3, task="a", incarnation=1, began=1.0, ended=4.0, exit_status=256, state="FATAL", reason="gave up")]), ["exit status 1; gave up", "3.0s"]),
+    (call.Runs(rows=[RUN]), ["exit status 1; gave up", "3.0s"]),
     (call.Done(rows=[Outcome(task="a", ok=True)]), ["a: done"]),
     (call.Piece(task="a", stream="out", offset=0, data=b"x\x1b[2Jy\n", next=7, end=7), ["x"]),
     (call.Text(text="a page"), ["a page\n"]),
     (call.Lines(lines=["OK : fine"]), ["OK : fine\n"]),
-    (call.About(version="9", pid=7, since=1.0, services=[SERVICE], ailments=["the disk is full"]), ["efsupervisord 9, pid 7", "killed by SIGKILL", "! the disk is full"]),
+    (call.About(version="9", pid=7, since=1.0, services=[SERVICE], ailments=["a full disk"]), ["efsupervisord 9, pid 7", "killed by SIGKILL", "! a full"]),
     (
         call.Resources(node=[call.NodeSample(wall=1.0, cpu=12.0)], rows=[call.TaskFigures(task="a", samples=[call.TaskSample(wall=1.0, rss=2048)])]),
         ["cpu 12 % of 1", "2.0K"],
     ),
     (call.Resources(node=[], rows=[]), ["no figures yet"]),
     (call.Results(rows=[call.ResultRow(task="a", offset=3, wall=1.0, data=b"42\n")], posted=1), ["a  42\n", "posts: 1 done"]),
-    (call.Recovered(task="a", ended=True, exit_status=0, acknowledged=True, out=b"42\n", took_s=0.5), ["exit status 0, acknowledged the event", "out | 42"]),
+    (call.Recovered(task="a", ended=True, exit_status=0, acknowledged=True, out=b"42\n", took_s=0.5), ["exit status 0, acknowledged", "out | 42"]),
     (call.Recovered(task="a", ended=False), ["the time-out ended it"]),
 ]  # fmt: skip
 

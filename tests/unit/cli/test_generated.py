@@ -83,7 +83,6 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
         (["conf", "set", "web.port", "8080"], "conf.set", {"key": "web.port", "value": "8080"}),
         (["conf", "set", "web.port"], "conf.set", {"key": "web.port"}),
         (["conf", "show", "web"], "conf.show", {"keys": ["web"]}),
-        (["history", "-h"], "", {}),
         (["history", "a", "--limit", "3", "--before", "9"], "task.history", {"names": ["a"], "limit": 3, "before": 9}),
         (["recovery", "a", "an event", "--timeout", "2.5"], "recovery.run", {"task": "a", "text": "an event", "timeout_s": 2.5}),
         (["reread"], "conf.reread", {}),
@@ -93,11 +92,7 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
         (["queue", "clear", "a"], "queue.clear", {"names": ["a"]}),
     ],
 )  # fmt: skip
-def test_words_mean_this_verb_with_these_fields(words: list[str], verb: str, fields: dict[str, Any], said: Said, middle: FakeMiddle, folder: Path) -> None:
-    if not verb:
-        assert main.run(["--var", str(folder), *words]) == 0
-        assert middle.calls == []
-        return
+def test_words_mean_this_verb_with_these_fields(words: list[str], verb: str, fields: dict[str, Any], said: Said) -> None:
     assert said(*words) == (verb, fields)
 
 
