@@ -30,7 +30,7 @@ import zmq.utils.monitor
 
 from efsupervisor.errors import Code, EfError, ProtocolError
 from efsupervisor.messages import FailedReply, decode, encode
-from efsupervisor.messages.call import Answer, Answered, Call, ConsoleCall, FromMiddle, Here, ResourceQuery, ResultQuery, joined
+from efsupervisor.messages.call import Answer, Answered, Call, ConsoleCall, FromMiddle, Here, ResourceQuery, ResultQuery, joined, parted
 from efsupervisor.reactor import READ, Reactor, Timer
 
 NAME = "middle.ipc"
@@ -212,7 +212,9 @@ class Dealer:
             if isinstance(given, EfError):
                 self._send(encode(FailedReply(id=query.id, code=given.code, sentence=given.message)))
             else:
-                self._send(encode(Answered(id=query.id, answer=given)))
+                parts = list(parted(given))
+                for number, part in enumerate(parts, 1):
+                    self._send(encode(Answered(id=query.id, answer=part, more=number < len(parts))))
 
         if self._on_query is None:
             answer(EfError("this is no collector", Code.REFUSED))

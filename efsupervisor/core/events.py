@@ -27,6 +27,8 @@ from efsupervisor.messages import EventRow
 from efsupervisor.system import folded
 
 STATE = "state"
+ALERT = "alert"
+"""Asked for, it stands for everything that is no transition."""
 SLACK = 1 << 16
 EPOCH_WALL = 1_767_225_600.0
 """2026-01-01T00:00:00Z."""
@@ -84,7 +86,8 @@ class _Filter:
         self._what = frozenset(what)
 
     def __call__(self, row: EventRow) -> bool:
-        return (not self._what or row.what in self._what) and (not self._names or folded(row.task) in self._names)
+        wanted = not self._what or row.what in self._what or (ALERT in self._what and row.what != STATE)
+        return wanted and (not self._names or folded(row.task) in self._names)
 
     @property
     def states(self) -> bool:

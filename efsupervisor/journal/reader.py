@@ -118,6 +118,11 @@ class Reader:
         """
         return self._below(lambda folder: self._at_time(folder, wall_ns), 0)
 
+    def time_of(self, offset: int) -> tuple[int, int]:
+        """(end, wall_ns): the byte at `offset` was written at that time or shortly before, and so was all up to `end`; (offset + 1, 0) when the index does
+        not know."""
+        return self._below(lambda folder: self._time_of(folder, offset), (offset + 1, 0))
+
     def tail_offset(self, lines: int) -> int:
         """Where the last `lines` lines begin; a last line without newline counts as one.  The oldest offset when there are fewer."""
         if lines <= 0:
@@ -202,6 +207,16 @@ class Reader:
                         return found
                     found = entry.offset
         return found
+
+    def _time_of(self, folder: Folder, offset: int) -> tuple[int, int]:
+        bases = folder.bases()
+        at = bisect_right(bases, offset) - 1
+        for base in bases[max(at, 0) : at + 2]:
+            with contextlib.closing(index.entries(folder, base)) as entries:
+                for entry in entries:
+                    if entry.offset > offset:
+                        return entry.offset, entry.wall_ns
+        return offset + 1, 0
 
     def _refresh_marks(self) -> None:
         try:

@@ -295,6 +295,8 @@ def joined(parts: Sequence[Answer]) -> Answer:
         every = [part for part in parts if isinstance(part, Lines)]
         return Lines(lines=[line for part in every for line in part.lines], code=next((part.code for part in every if part.code != "ok"), "ok"))
     rows = [row for part in parts for row in getattr(part, "rows", [])]
+    if isinstance(last, Resources):
+        return msgspec.structs.replace(last, rows=rows, node=[sample for part in parts if isinstance(part, Resources) for sample in part.node])
     return msgspec.structs.replace(last, rows=rows) if hasattr(last, "rows") else last
 
 
@@ -306,6 +308,9 @@ _json = msgspec.json.Encoder()
 
 def parted(answer: Answer) -> Iterator[Answer]:
     """An answer as parts that each fit into a frame; `joined` makes it whole again.  What cannot be divided comes as it is."""
+    if isinstance(answer, Resources):
+        yield from (msgspec.structs.replace(answer, node=part, rows=[]) for part in _batches(answer.node))
+        answer = msgspec.structs.replace(answer, node=[])
     field = next((each for each in ("rows", "lines") if hasattr(answer, each)), "")
     if field:
         for part in _batches(getattr(answer, field)):
@@ -318,7 +323,7 @@ def parted(answer: Answer) -> Iterator[Answer]:
         yield answer
 
 
-def _batches(rows: list[object]) -> Iterator[list[object]]:
+def _batches(rows: Sequence[object]) -> Iterator[list[object]]:
     """The rows in lists that each fit; at least one list."""
     part: list[object] = []
     size = 0
