@@ -152,16 +152,28 @@ def descriptors(path: str) -> list[int]:
 
 def open_checked(path: str, system: Real, patience_ms: int) -> tuple[sqlite3.Connection, Contents, int]:
     """A connection to a file that is right in every respect, what it holds, and the version it had.  Damaged, EfError VERSION, sqlite3.Error (locked,
-    full, ...)."""
+    full, ...).
+
+    It is looked at through a connection that cannot write: the last one that can carries the -wal into the file when it closes, and a damaged file is
+    to stay as it is.
+    """
     _check_header(path)
-    connection = connect(path, patience_ms=patience_ms)
     try:
-        version = _up_to_date(connection, path, system)
-        contents = read(connection)
-        connection.execute("PRAGMA busy_timeout=0")
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, sqlite3.Error) and is_damage(error):
+        with contextlib.closing(connect(path, "ro", patience_ms)) as looking:
+            version = _version(looking, path)
+            contents = read(looking) if version == schema.VERSION else None
+        connection = connect(path, patience_ms=patience_ms)
+        try:
+            if contents is None:
+                _bring_up_to_date(connection, version, system)
+                contents = read(connection)
+            connection.execute("SELECT 1 FROM saved").fetchone()  # opens its -wal, so that descriptors() sees it
+            connection.execute("PRAGMA busy_timeout=0")
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        if is_damage(error):
             raise Damaged(f"cannot be read: {error}") from error
         raise
     return connection, contents, version
@@ -177,7 +189,7 @@ def _check_header(path: str) -> None:
         raise Damaged("has another page size or journal mode than it was made with")
 
 
-def _up_to_date(connection: sqlite3.Connection, path: str, system: Real) -> int:
+def _version(connection: sqlite3.Connection, path: str) -> int:
     if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
         raise Damaged("has lost its shape (quick_check)")
     if connection.execute("PRAGMA application_id").fetchone() != (schema.APPLICATION,):
@@ -191,19 +203,23 @@ def _up_to_date(connection: sqlite3.Connection, path: str, system: Real) -> int:
         )
     if version < 1:
         raise Damaged("contradicts itself about its version")
-    if version < schema.VERSION:
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            schema.migrate(connection, version)
-            system.fault("store:migrated")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.rollback()
-            raise
-    if not schema.matches(connection):
+    if version == schema.VERSION and not schema.matches(connection):
         raise Damaged("has not the tables it should have")
     return version
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, version: int, system: Real) -> None:
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        schema.migrate(connection, version)
+        system.fault("store:migrated")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+    if not schema.matches(connection):
+        raise Damaged("has not the tables it should have")
 
 
 def read(connection: sqlite3.Connection) -> Contents:
@@ -313,7 +329,8 @@ def set_aside(path: str, system: Real) -> str:
             break
         number += 1
     with contextlib.suppress(FileNotFoundError):
-        system.link(path + "-wal", aside + "-wal")
+        if system.stat(path + "-wal").st_size:
+            system.link(path + "-wal", aside + "-wal")
     system.fault("store:wal aside")
     system.link(path, aside)  # last: the same inode under both names is the mark that the -wal has its second name too
     system.fault("store:aside")
