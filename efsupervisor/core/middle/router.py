@@ -9,8 +9,9 @@ for each connection.  Who does not read holds up his own answers, is tried again
 connections is bounded.
 
 Rules that are not ours: the descriptor tells of changes only, so the socket's events are looked at again after each send and receive;
-zmq_getsockopt(3), ZMQ_FD.  ROUTER_MANDATORY tells of a connection that is gone (EHOSTUNREACH), which is how we learn that a caller is.  A bind on a live path takes it
-over silently; the service host's lock decides who may bind, and `stolen` notices when somebody did not ask.  This process must never fork.
+zmq_getsockopt(3), ZMQ_FD.  ROUTER_MANDATORY tells of a connection that is gone (EHOSTUNREACH), which is how we learn that a caller is.  A bind on a
+live path takes it over silently; the service host's lock decides who may bind, and `stolen` notices when somebody did not ask.  This process must
+never fork.
 """
 
 from __future__ import annotations
