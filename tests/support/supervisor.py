@@ -335,9 +335,24 @@ class Supervisor:
         pid = int(record["pid"])
         return pid if processes.alive(pid, record["start_ticks"]) and b"EFS_COOKIE" in processes.environment(pid) else 0
 
+    def services(self) -> dict[str, messages.ServiceRow]:
+        """The service host and its siblings by name, as the Core tells."""
+        reply = self.ask(messages.ServicesRequest(id="services"))
+        assert isinstance(reply, messages.ServicesReply), reply
+        return {row.name: row for row in reply.rows}
+
+    def await_service(self, name: str, other_than: int = 0, deadline_s: float = 20.0) -> int:
+        """Wait until this sibling (`host`: the host) runs in another process than that; its pid."""
+
+        def running() -> int:
+            row = self.services().get(name)
+            return row.pid if row is not None and row.state is State.RUNNING and row.pid != other_than else 0
+
+        return until(running, deadline_s, lambda: f"{name} runs: {self.services()}\n{self.story()}")
+
     def zombies(self) -> list[processes.Process]:
         """Dead children that a process of ours has not reaped."""
-        parents = {process.pid for process in self.ours() if process.name.startswith("ef:") or process.pid == self.core_pid}
+        parents = {process.pid for process in self.ours() if process.name.startswith(("ef:", "efs-")) or process.pid == self.core_pid}
         return [process for process in processes.everybody() if process.state == "Z" and process.parent in parents]
 
     def kill_core(self) -> None:
