@@ -135,8 +135,8 @@ class Channel:
 
 
 def listen(folder: str, name: str, backlog: int = 128) -> socket.socket:
-    """A non-blocking listening socket at folder/name with mode 0600; an old file of that name is removed first, so the caller holds the lock that decides
-    who may listen here.  OSError as the kernel gives it."""
+    """A non-blocking listening socket at folder/name with mode 0600; an old file of that name is removed first, so the caller holds the lock that
+    decides who may listen here.  OSError as the kernel gives it."""
     directory = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(FileNotFoundError):

@@ -127,7 +127,8 @@ class TypeRefused(EfError):
 class SpawnFailed(EfError):
     """The program was not executed.  `stage` names the step of the start-up, `errno` the system's reason.
 
-    `transient` is true for a shortage of the machine (no processes, descriptors, memory, space): it is tried again and never counts as the task's failure.
+    `transient` is true for a shortage of the machine (no processes, descriptors, memory, space): it is tried again and never counts as the task's
+    failure.
     """
 
     code = Code.SYSTEM

@@ -3,8 +3,8 @@
     type      task          stdin (no input / stream / event)          stdout
     process   ProcessTask   StdIn / StreamStdIn / EventStdIn            StdOut
 
-Further types come from other distributions through the entry-point group `efsupervisor.task_types`: each entry names a subclass of DefaultTask.  A type that
-lacks one of the required functions is refused when it is registered, naming what is missing; it never gets as far as a task.
+Further types come from other distributions through the entry-point group `efsupervisor.task_types`: each entry names a subclass of DefaultTask.  A
+type that lacks one of the required functions is refused when it is registered, naming what is missing; it never gets as far as a task.
 """
 
 from __future__ import annotations

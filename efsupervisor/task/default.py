@@ -1,7 +1,7 @@
 """DefaultTask: what every type of task is, and its two helpers.
 
-A task has two sides.  In the Core, `act` forks the worker and `trm` asks it to stop; in the worker, `run` is the worker's whole life.  DefaultTaskHelper
-prepares a task's folder before its first act and keeps its program files, DefaultTaskDelHelper removes all of it.
+A task has two sides.  In the Core, `act` forks the worker and `trm` asks it to stop; in the worker, `run` is the worker's whole life.
+DefaultTaskHelper prepares a task's folder before its first act and keeps its program files, DefaultTaskDelHelper removes all of it.
 
 A type of task is a subclass that has REQUIRED; efsupervisor.task refuses one that lacks any of them.
 """
@@ -51,7 +51,8 @@ class DefaultTask:
         self.paths = TaskPaths(wiring.task_dir)
 
     def act(self, leave_core: Callable[[], None]) -> Forked:
-        """Fork the worker.  leave_core is called first in the child: it closes what belongs to the Core alone.  OSError when there can be no child."""
+        """Fork the worker.  leave_core is called first in the child: it closes what belongs to the Core alone.  OSError when there can be no
+        child."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             pid = self.system.fork()
@@ -101,7 +102,8 @@ class DefaultTaskHelper:
         self.system = system
 
     def prepare(self, wiring: Wiring) -> None:
-        """Make folders and FIFOs that are missing; what is there stays.  EfError when the task has a flow input and no file system here can carry it."""
+        """Make folders and FIFOs that are missing; what is there stays.  EfError when the task has a flow input and no file system here can carry
+        it."""
         paths = TaskPaths(wiring.task_dir)
         for folder in (paths.folder, paths.run, paths.files):
             with contextlib.suppress(FileExistsError):

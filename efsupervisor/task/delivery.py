@@ -10,10 +10,10 @@ incarnation's stdin so far, each piece goes
 
 A successor reads the mtime: before 1970, that is the number; otherwise the record's.  Whatever instant the kill came at, one of the two is right.
 
-The record holds everything a successor needs: per edge the cursor (first byte not acknowledged) and where reading goes on, the runs of events that are
-outstanding, how far stderr was parsed, and how often the oldest event was charged with a program's death.  It is written into two slots in turn, each
-with a sequence number and a checksum, so that a torn write leaves the one before.  Outstanding events are kept as *runs*: neighbours in one journal, whose
-boundaries are found again in the journal itself, which never changes.
+The record holds everything a successor needs: per edge the cursor (first byte not acknowledged) and where reading goes on, the runs of events that
+are outstanding, how far stderr was parsed, and how often the oldest event was charged with a program's death.  It is written into two slots in turn,
+each with a sequence number and a checksum, so that a torn write leaves the one before.  Outstanding events are kept as *runs*: neighbours in one
+journal, whose boundaries are found again in the journal itself, which never changes.
 
 Layout of a slot (SLOT_BYTES, little endian), version 1: HEADER, then per edge EDGE, then per run RUN; the checksum covers all that follows it.
 """
@@ -175,6 +175,13 @@ class Record:
     def save(self, state: Delivery) -> None:
         """Make `state` what a successor finds.  OSError when the disk is full: the record before stands, in the other slot."""
         state.sequence += 1
+        try:
+            self._write(state)
+        except (OSError, JournalError):
+            state.sequence -= 1  # the next try goes to the same slot, not to the one that stands
+            raise
+
+    def _write(self, state: Delivery) -> None:
         data = state.encode()
         if len(data) > SLOT_BYTES:  # MAX_EDGES and MAX_RUNS keep it below
             raise JournalError(f"{len(state.runs)} outstanding runs of {len(state.edges)} edges do not fit into the delivery record")

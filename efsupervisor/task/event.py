@@ -1,14 +1,14 @@
 """EventStdIn: at most `window` unacknowledged events at the program, acknowledged in order on stderr.
 
-The watcher serves stdin and stderr together.  stderr is spliced into a spool (a byte is either still in the FIFO or already in the file) and parsed from
-the offset that the delivery record holds: a blank line, or the oldest event repeated, acknowledges the oldest event; every other line is a message of the
-program and goes to the stderr journal.  Parsing is a function of the record alone, so a successor that parses again comes to the same result; messages that
-its predecessor had already appended are recognised by the journal's end.
+The watcher serves stdin and stderr together.  stderr is spliced into a spool (a byte is either still in the FIFO or already in the file) and parsed
+from the offset that the delivery record holds: a blank line, or the oldest event repeated, acknowledges the oldest event; every other line is a
+message of the program and goes to the stderr journal.  Parsing is a function of the record alone, so a successor that parses again comes to the same
+result; messages that its predecessor had already appended are recognised by the journal's end.
 
 Before an event goes into an empty window, stderr is drained: a blank line that is older than the event can never acknowledge it.
 
-After a death only the oldest unacknowledged event is charged; when it was charged `max_deliveries` times it goes to the dead-letter journal, with its edge
-and offset, so that a second move is recognised.  What was outstanding is given again at window 1.
+After a death only the oldest unacknowledged event is charged; when it was charged `max_deliveries` times it goes to the dead-letter journal, with its
+edge and offset, so that a second move is recognised.  What was outstanding is given again at window 1.
 """
 
 from __future__ import annotations
@@ -59,10 +59,14 @@ class EventStdIn(FlowStdIn):
         super().__init__(seat)
         system, paths = seat.system, seat.paths
         self._err_fd = system.open(paths.fifo("err"), os.O_RDONLY | os.O_NONBLOCK)
-        self._spool = Writer(paths.spool, system=system, segment_bytes=SPOOL_SEGMENT, max_event=SPOOL_SEGMENT, boot_id=seat.boot, floor=self.state.spool_parsed)
+        self._spool = Writer(
+            paths.spool, system=system, segment_bytes=SPOOL_SEGMENT, max_event=SPOOL_SEGMENT, boot_id=seat.boot, floor=self.state.spool_parsed
+        )
         self._spooled = Reader(paths.spool, system=system)
         output = seat.spec.output
-        self._err = Writer(paths.err_journal, system=system, segment_bytes=output.segment_bytes, max_event=1 << 20, boot_id=seat.boot, floor=self.state.err_end)
+        self._err = Writer(
+            paths.err_journal, system=system, segment_bytes=output.segment_bytes, max_event=1 << 20, boot_id=seat.boot, floor=self.state.err_end
+        )
         self._lines: deque[bytes] = deque(maxlen=LAST_LINES)
         self._unsaid = 0
         self._alert_timer: Timer | None = None
@@ -74,7 +78,7 @@ class EventStdIn(FlowStdIn):
         if self.state.spool_parsed < self._spool.first:
             self.state.spool_parsed = self._spool.first
 
-    # Beginning and taking over -------------------------------------------------------------------------------------------------------------------------
+    # Beginning and taking over ----------------------------------------------------------------------------------------------------------------------
 
     def open(self, incarnation: int) -> int:
         """As FlowStdIn.open; what stderr holds of earlier lives was parsed at their close."""
@@ -122,7 +126,7 @@ class EventStdIn(FlowStdIn):
                 count += 1
         self._unsent_events = count
 
-    # stderr ------------------------------------------------------------------------------------------------------------------------------------------------
+    # stderr -----------------------------------------------------------------------------------------------------------------------------------------
 
     def _stderr_ready(self, _events: int) -> None:
         self.pump()
@@ -254,14 +258,15 @@ class EventStdIn(FlowStdIn):
         source = self._source(run.edge)
         return b"" if source is None else source.content(run.offset, min(4096, run.lengths[0] if run.lengths else 0))
 
-    # stdin --------------------------------------------------------------------------------------------------------------------------------------------------
+    # stdin ------------------------------------------------------------------------------------------------------------------------------------------
 
     def pump(self) -> None:
         """Take acknowledgements, then send; one record for both where possible."""
         try:
             self._pump()
         except OSError as error:
-            self.seat.ill("stderr", f"acknowledgements cannot be kept ({error.strerror}): the input waits, nothing is lost; tried again twice a second")
+            why = f"acknowledgements cannot be kept ({error.strerror}): the input waits, nothing is lost; tried again twice a second"
+            self.seat.ill("stderr", why)
             self.seat.reactor.forget(self._err_fd)
             self.seat.reactor.after(0.5, self._again)
             return
@@ -362,7 +367,7 @@ class EventStdIn(FlowStdIn):
         self._unsent_events = len(run.lengths)
         self._pending = batch.data
 
-    # Dead letters ------------------------------------------------------------------------------------------------------------------------------------------
+    # Dead letters -----------------------------------------------------------------------------------------------------------------------------------
 
     def _pass_oversize(self, source: Source, found: Oversize) -> None:
         self._bury(source, found.offset, found.length, 0, f"{found.length} bytes, over max_event")
@@ -424,7 +429,8 @@ class EventStdIn(FlowStdIn):
         if not spec.max_deliveries or state.charges < spec.max_deliveries:
             return
         if spec.on_poison == "stop":
-            self._poison = f"the event of {source.edge.producer} at offset {run.offset} was delivered {state.charges} times and the program died each time"
+            what = f"the event of {source.edge.producer} at offset {run.offset}"
+            self._poison = f"{what} was delivered {state.charges} times and the program died each time"
             state.charges = 0
             return
         size = run.lengths[0]
@@ -438,7 +444,7 @@ class EventStdIn(FlowStdIn):
         """See StdIn.poisoned."""
         return self._poison
 
-    # The end -----------------------------------------------------------------------------------------------------------------------------------------------
+    # The end ----------------------------------------------------------------------------------------------------------------------------------------
 
     def _everything_acknowledged(self) -> bool:
         return not self._outstanding

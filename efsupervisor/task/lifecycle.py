@@ -17,6 +17,8 @@ worker performs the effects in one place, and their results come back as events.
 
 A stop wish never interrupts the closing of a life (ENDING, CLOSING): the result of that closing is judged with the goal as it is then.  Every waiting
 phase owns one deadline: STARTING startsecs, WAITING its delay, STOPPING the grace period; the others wait for the kernel.
+
+docs/lifecycle.rst is made from this file, and tests/unit/task/test_lifecycle.py walks every reachable pair.
 """
 
 from __future__ import annotations
@@ -117,12 +119,8 @@ TABLE: dict[Phase, dict[Event, Step]] = {
     _P.STARTING: {_E.LASTED: Step(_P.RUNNING), _E.DIED: _DIES, _E.TRM: _STOP, _E.DONE_WITH: _STOP},
     _P.RUNNING: {_E.DIED: _DIES, _E.TRM: _STOP, _E.DONE_WITH: _STOP},
     _P.ENDING: {_E.AGAIN: _START, _E.LATER: _DELAY, _E.ENOUGH: _RESTS, _E.HOPELESS: _RESTS},
-    _P.WAITING: {_E.DUE: _START, _E.ACT: _START, _E.TRM: _RESTS, _E.DONE_WITH: _RESTS, _E.HURRY: _RESTS},
-    _P.STOPPING: {
-        _E.DIED: _CLOSED,
-        _E.GRACE_OVER: _KILLED,
-        _E.HURRY: _KILLED,
-    },
+    _P.WAITING: {_E.DUE: _START, _E.ACT: _START, _E.TRM: _RESTS, _E.DONE_WITH: _RESTS},
+    _P.STOPPING: {_E.DIED: _CLOSED, _E.GRACE_OVER: _KILLED, _E.HURRY: _KILLED},
     _P.KILLING: {_E.DIED: _CLOSED, _E.HURRY: Step(_P.KILLING, (_X.KILL,))},
     _P.CLOSING: {_E.AGAIN: _START, _E.LATER: _DELAY, _E.ENOUGH: _RESTS, _E.HOPELESS: _RESTS},
     _P.REST: {},

@@ -5,7 +5,8 @@ last life closed (tree swept, output drained, cursors set), and where in the jou
 bytes with its own checksum; a torn one at the end is ignored and written over.
 
 Record, little endian: u8 kind (1 begin, 2 end), u8 version, u16 flags (bit 0: exit status known; bit 1: stdout was cut off because a descendant held
-it), u32 incarnation, u64 wall time ns, u64 end of the stdout journal, u64 end of the stderr journal, u32 pid, i32 wait status, 20 bytes zero, u32 crc32.
+it), u32 incarnation, u64 wall time ns, u64 end of the stdout journal, u64 end of the stderr journal, u32 pid, i32 wait status, 20 bytes zero, u32
+crc32.
 """
 
 from __future__ import annotations

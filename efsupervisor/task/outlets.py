@@ -1,10 +1,10 @@
 """Outlets: the producer's side of its edges.  Who is rung, who is behind, and whether the program must wait.
 
-Consumers show their cursors in small files beside the edge (a hint that is never ahead of their delivery record), so lag is known without asking anyone.
-When the slowest is more than `max_lag` behind, the capture is paused: the program's pipe fills and it blocks in write, as in a shell pipe.
+Consumers show their cursors in small files beside the edge (a hint that is never ahead of their delivery record), so lag is known without asking
+anyone. When the slowest is more than `max_lag` behind, the capture is paused: the program's pipe fills and it blocks in write, as in a shell pipe.
 
-No wake-up is lost: the producer sets its flag file and then reads the cursors once more; a consumer moves its cursor and then reads the flag.  A consumer
-that has finished counts no more; when all consumers of a job have finished, the job is ended.
+No wake-up is lost: the producer sets its flag file and then reads the cursors once more; a consumer moves its cursor and then reads the flag.  A
+consumer that has finished counts no more; when all consumers of a job have finished, the job is ended.
 """
 
 from __future__ import annotations

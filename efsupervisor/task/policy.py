@@ -1,8 +1,8 @@
 """Judging a death: start again now, later, never?  Pure; the worker passes what it knows and acts on the verdict.
 
-A *failed start* is an end before `startsecs` (jobs have no startsecs: an end is an end).  Failed starts in a row double the delay and lead to FATAL after
-`startretries`.  A life that lasted is started again at once, but more than `restart_burst` starts within `restart_period_s` wait like failures do, so that
-a program that dies each second cannot spin.  A shortage of the machine is never counted.
+A *failed start* is an end before `startsecs` (jobs have no startsecs: an end is an end).  Failed starts in a row double the delay and lead to FATAL
+after `startretries`.  A life that lasted is started again at once, but more than `restart_burst` starts within `restart_period_s` wait like failures
+do, so that a program that dies each second cannot spin.  A shortage of the machine is never counted.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def describe(status: int | None) -> str:
 
 def _failed(spec: TaskSpec, failures: int, reason: str, jitter: float | None) -> Verdict:
     if failures > spec.startretries:
-        return Verdict(Event.HOPELESS, 0.0, failures, f"{reason}; gave up after {failures} failed starts in a row (startretries: {spec.startretries})")
+        why = f"{reason}; gave up after {failures} failed starts in a row (startretries: {spec.startretries})"
+        return Verdict(Event.HOPELESS, 0.0, failures, why)
     return Verdict(Event.LATER, _delay_s(spec, failures, jitter), failures, reason)
 
 

@@ -1,7 +1,7 @@
 """The program of one incarnation: our child, or one that a killed worker left and that we adopted.
 
-The difference is who reaps it.  Our own child we reap; the exit status of an adopted one comes from the kernel through its pidfd where it can say (Linux
-6.15), else from the Core that reaped it as subreaper, else it is unknown.
+The difference is who reaps it.  Our own child we reap; the exit status of an adopted one comes from the kernel through its pidfd where it can say
+(Linux 6.15), else from the Core that reaped it as subreaper, else it is unknown.
 """
 
 from __future__ import annotations

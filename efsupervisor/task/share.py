@@ -1,8 +1,8 @@
 """One edge of a share group: events are claimed before they are taken, so that each goes to one member.
 
-The claims log decides (efsupervisor.journal.claims); its holder is the program's incarnation, so a worker's death returns nothing.  The lock on the log
-is never waited for: `take` returns None with `hungry` set and the worker calls again through a timer.  What this incarnation claimed but has not put
-into its runs yet is `held[taken:]`; that is also how a successor finds what its predecessor had just claimed.
+The claims log decides (efsupervisor.journal.claims); its holder is the program's incarnation, so a worker's death returns nothing.  The lock on the
+log is never waited for: `take` returns None with `hungry` set and the worker calls again through a timer.  What this incarnation claimed but has not
+put into its runs yet is `held[taken:]`; that is also how a successor finds what its predecessor had just claimed.
 """
 
 from __future__ import annotations

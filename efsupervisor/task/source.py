@@ -1,8 +1,8 @@
 """Where a consumer's events come from: one source for each edge, reading the producer's journal.
 
 A source knows where the next event begins and never hands out half a record.  Records end at a newline or where the producer's journal has a fragment
-mark: what a killed program left unfinished is skipped, what a program that ended normally left without a newline is a record.  Data is read before the
-marks: a mark is written before any byte that follows it, so no record can be glued together from two lives.
+mark: what a killed program left unfinished is skipped, what a program that ended normally left without a newline is a record.  Data is read before
+the marks: a mark is written before any byte that follows it, so no record can be glued together from two lives.
 
 A source never blocks and holds one buffer; `release` gives it back when the flow is idle.
 """
@@ -173,8 +173,8 @@ class Source:
     # event -----------------------------------------------------------------------------------------------------------------------------------------
 
     def take(self, room: int, limit: int) -> Batch | Oversize | None:
-        """At most `room` whole events and, unless the first alone is longer, at most `limit` bytes; None when there is none now.  `state.next` moves past
-        them.  An Oversize is only shown: the caller passes it with `rewind(offset + length)`."""
+        """At most `room` whole events and, unless the first alone is longer, at most `limit` bytes; None when there is none now.  `state.next` moves
+        past them.  An Oversize is only shown: the caller passes it with `rewind(offset + length)`."""
         self.hungry = False
         while True:
             self._pass_fragments()
@@ -251,8 +251,8 @@ class Source:
     # stream -----------------------------------------------------------------------------------------------------------------------------------------
 
     def piece(self, limit: int, *, raw_tail: bool) -> Batch | None:
-        """At most `limit` bytes that belong to whole records; the piece may end inside one, then `at_boundary` is false and the next piece goes on.  raw_tail:
-        a last record without newline is passed as it is, else it is given one."""
+        """At most `limit` bytes that belong to whole records; the piece may end inside one, then `at_boundary` is false and the next piece goes on.
+        raw_tail: a last record without newline is passed as it is, else it is given one."""
         self.hungry = False
         state = self.state
         if state.next >= self._complete_to and not self._more():
@@ -273,8 +273,8 @@ class Source:
         return self.state.next >= self._complete_to
 
     def find_boundary(self) -> None:
-        """After a take-over: `next` may lie inside a record whose beginning was put already; where does it end?  Only whole records are begun, so its end
-        is in the journal."""
+        """After a take-over: `next` may lie inside a record whose beginning was put already; where does it end?  Only whole records are begun, so its
+        end is in the journal."""
         if self.state.next and self.reader.record_start(self.state.next) != self.state.next:
             self._load_fragments()
             end = self._scan()

@@ -1,12 +1,13 @@
 """Spawning: from a spec to a running program, in named stages.
 
 The worker prepares everything that may be slow or fail for a reason of the configuration (user, environment) before the fork; the child then walks
-through STAGES and executes.  It inherits the task's lock close-on-exec and records itself before it executes, so a successor of a killed worker takes the
-lock first and finds either no child or a recorded one.  A failure is one small message on a close-on-exec pipe: stage and errno; the pipe's end says
-that the program runs.
+through STAGES and executes.  It inherits the task's lock close-on-exec and records itself before it executes, so a successor of a killed worker takes
+the lock first and finds either no child or a recorded one.  A failure is one small message on a close-on-exec pipe: stage and errno; the pipe's end
+says that the program runs.
 
-Signals.  A worker ignores the stop signals, and what is sent to a child that ignores a signal is gone.  So the fork happens with every signal blocked: one
-that comes before the child has set the default dispositions waits, and acts when they are (a blocked signal is never discarded as ignored; signal(7)).
+Signals.  A worker ignores the stop signals, and what is sent to a child that ignores a signal is gone.  So the fork happens with every signal
+blocked: one that comes before the child has set the default dispositions waits, and acts when they are (a blocked signal is never discarded as
+ignored; signal(7)).
 
 Privileges, when a user is given (the order matters): capability bounding set, groups, gid, uid, no_new_privs, and a proof that there is no way back.
 """

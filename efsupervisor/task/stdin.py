@@ -4,8 +4,8 @@ One StdIn serves one worker.  The worker calls `recover` once, then for each inc
 something may be possible, and `close` when the program is dead, its tree swept and its output drained.  All state that outlives the worker is in the
 delivery record (efsupervisor.task.delivery); a watcher may be killed between any two statements.
 
-Stdin is a FIFO of its own for each incarnation.  The program holds it read-write, so that no death of ours is an end-of-file to it; under `stdin: eof`
-it holds only the read end, and the end is given by recording it, then closing every write end, the worker's last.
+Stdin is a FIFO of its own for each incarnation.  The program holds it read-write, so that no death of ours is an end-of-file to it; under `stdin:
+eof` it holds only the read end, and the end is given by recording it, then closing every write end, the worker's last.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Figures:
 
     __slots__ = ("acknowledged", "dead_letters", "delivered", "dropped_bytes", "lag_bytes", "outstanding")
 
-    def __init__(self, delivered: int = 0, acknowledged: int = 0, outstanding: int = 0, lag_bytes: int = 0, dropped_bytes: int = 0, dead_letters: int = 0) -> None:
+    def __init__(
+        self, delivered: int = 0, acknowledged: int = 0, outstanding: int = 0, lag_bytes: int = 0, dropped_bytes: int = 0, dead_letters: int = 0
+    ) -> None:
         self.delivered = delivered
         self.acknowledged = acknowledged
         self.outstanding = outstanding
@@ -95,8 +97,8 @@ class StdIn:
         return True
 
     def close(self, incarnation: int, own_death: bool) -> bool:
-        """The program is dead and drained: set the cursors for the next incarnation.  own_death: it died by itself, so the oldest event may be charged.
-        False: not possible now, call again soon.  Calling it again for a closed incarnation changes nothing."""
+        """The program is dead and drained: set the cursors for the next incarnation.  own_death: it died by itself, so the oldest event may be
+        charged. False: not possible now, call again soon.  Calling it again for a closed incarnation changes nothing."""
         return True
 
     def figures(self) -> Figures:
@@ -152,8 +154,8 @@ class FlowStdIn(StdIn):
     def _wire(self) -> None:
         """Build the sources; an edge keeps its place in the record, a new one begins where its cursor file says.
 
-        A source that is there already goes on as it is.  One whose edge was taken away gives no more events, but is kept while the record lists some of
-        it: they are acknowledged, and written to their end, as if nothing had happened.
+        A source that is there already goes on as it is.  One whose edge was taken away gives no more events, but is kept while the record lists some
+        of it: they are acknowledged, and written to their end, as if nothing had happened.
         """
         state = self.state
         wanted = self.seat.wiring.inputs
@@ -231,7 +233,7 @@ class FlowStdIn(StdIn):
         """The record's number: at `close` it moves to the next life."""
         return self.state.incarnation
 
-    # The FIFO -----------------------------------------------------------------------------------------------------------------------------------------
+    # The FIFO ---------------------------------------------------------------------------------------------------------------------------------------
 
     def _path(self, incarnation: int) -> str:
         return self.seat.paths.fifo(f"in.{incarnation}")
@@ -348,7 +350,7 @@ class FlowStdIn(StdIn):
         self.seat.reactor.forget(self._fd)
         self.pump()
 
-    # The end of the input ------------------------------------------------------------------------------------------------------------------------------
+    # The end of the input ---------------------------------------------------------------------------------------------------------------------------
 
     def neighbours_changed(self) -> None:
         """A neighbour's state changed: have all producers finished now?"""
@@ -360,8 +362,8 @@ class FlowStdIn(StdIn):
         self._maybe_end()
 
     def _maybe_end(self) -> None:
-        """Give the end of the input when every producer has finished and nothing of it is left.  The producers' states were read before their journals are
-        looked at, so nothing that was written before the end can be missed."""
+        """Give the end of the input when every producer has finished and nothing of it is left.  The producers' states were read before their
+        journals are looked at, so nothing that was written before the end can be missed."""
         if not self._producers_done or not self._live or self._fd < 0 or self.state.end_given or self._pending:
             return
         if not all([source.drained() for source in self.sources]):
@@ -377,8 +379,8 @@ class FlowStdIn(StdIn):
         return report is not None and report.finished
 
     def _look_later(self) -> None:
-        """Something is left although the producers are done.  Our own rest brings us back when it is put or acknowledged; the other members of a share
-        group do not ring for that."""
+        """Something is left although the producers are done.  Our own rest brings us back when it is put or acknowledged; the other members of a
+        share group do not ring for that."""
         if any(isinstance(source, ShareSource) for source in self.sources) and (self._timer is None or self._timer.callback is None):
             self._timer = self.seat.reactor.after(GROUP_LOOK_S, self._look_again)
 
@@ -408,7 +410,7 @@ class FlowStdIn(StdIn):
         """All write ends were closed once before the end was given."""
         return self.state.gap and not self.state.end_given
 
-    # Saving and hints ----------------------------------------------------------------------------------------------------------------------------------
+    # Saving and hints -------------------------------------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
         self._record.save(self.state)
@@ -478,7 +480,7 @@ class FlowStdIn(StdIn):
         self._flags.clear()
         self._record.close()
 
-    # What `close` needs --------------------------------------------------------------------------------------------------------------------------------
+    # What `close` needs -----------------------------------------------------------------------------------------------------------------------------
 
     def _return_claims(self, incarnation: int) -> bool:
         """Give unacknowledged claims back to their groups; True when all are."""

@@ -1,7 +1,7 @@
 """StdOut: the watcher that moves what the program writes from its FIFO into the journal.
 
-Capture is splice(2) from the FIFO into the segment file: whenever this process is killed, a byte is still in the pipe or already in the journal.  On a
-full disk the bytes stay in the pipe, the program blocks in its write as in a shell pipe, and the capture goes on when there is room again.
+Capture is splice(2) from the FIFO into the segment file: whenever this process is killed, a byte is still in the pipe or already in the journal.  On
+a full disk the bytes stay in the pipe, the program blocks in its write as in a shell pipe, and the capture goes on when there is room again.
 
 Two instances serve a task: stdout (whose consumers are rung and may hold it back) and stderr, unless that belongs to an `event` input.
 """
@@ -142,7 +142,8 @@ class StdOut:
     """Lowest offset that a cursor still needs; set by the outlets for stdout."""
 
     def drain(self) -> bool:
-        """After the program's death: everything that is left; True at end-of-file, False while a descendant holds the write end or the disk is full."""
+        """After the program's death: everything that is left; True at end-of-file, False while a descendant holds the write end or the disk is
+        full."""
         try:
             while True:
                 moved = self.journal.splice_from(self._fd, PIECE)

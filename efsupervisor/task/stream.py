@@ -1,12 +1,12 @@
 """StreamStdIn: bytes to stdin as fast as the pipe takes them, with a position that is exact after any kill.
 
-Writes are larger than PIPE_BUF, which the kernel may do in part; a part would falsify the register.  So a large write is made only into slots that are
-known to be free: a pipe of N slots (one page each) takes a write of n bytes into at most ceil(n / page) slots, and a write's slots are free again when the
-program has read to its end.  Where too few are known to be free, a piece of at most PIPE_BUF goes in wholly or not at all, and a full pipe wakes us when
-the program reads.
+Writes are larger than PIPE_BUF, which the kernel may do in part; a part would falsify the register.  So a large write is made only into slots that
+are known to be free: a pipe of N slots (one page each) takes a write of n bytes into at most ceil(n / page) slots, and a write's slots are free again
+when the program has read to its end.  Where too few are known to be free, a piece of at most PIPE_BUF goes in wholly or not at all, and a full pipe
+wakes us when the program reads.
 
-After the program's death its position is C = put - unread(FIFO); the next life begins at the start of the record that holds byte C.  Where the pipe may
-have vanished with its last holder (all of ours and the program dead), what was still in the record's extents is given again rather than lost.
+After the program's death its position is C = put - unread(FIFO); the next life begins at the start of the record that holds byte C.  Where the pipe
+may have vanished with its last holder (all of ours and the program dead), what was still in the record's extents is given again rather than lost.
 """
 
 from __future__ import annotations

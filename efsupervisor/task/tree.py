@@ -1,8 +1,8 @@
 """The tree of processes below a program: finding it, signalling it, ending it.
 
-While the worker is the parent (and subreaper) of everything its program starts, the tree is its children and theirs, whatever they did (setsid, double
-fork), and ECHILD proves it empty.  After an adoption the program's orphans went to another process: then they are found by session and by the cookie in
-their environment; a process that left the session and cleared its environment is the stated limit of that.
+While the worker is the parent (and subreaper) of everything its program starts, the tree is its children and theirs, whatever they did (setsid,
+double fork), and ECHILD proves it empty.  After an adoption the program's orphans went to another process: then they are found by session and by the
+cookie in their environment; a process that left the session and cleared its environment is the stated limit of that.
 
 Signals go through pidfds that were opened and then checked to be of the process that was meant.
 """

@@ -1,11 +1,11 @@
 """The worker: the process that keeps one task's program alive, with or without a Core.
 
-It interprets the life-cycle table (efsupervisor.task.lifecycle): `_feed` takes an event, looks up the step and performs its effects; nothing else changes
-the phase.  It is single-threaded, forked from the Core without exec, and may be killed between any two statements: what a successor needs is in the
-program record, the incarnation log, the delivery record and the journals, each written before the step that relies on it.
+It interprets the life-cycle table (efsupervisor.task.lifecycle): `_feed` takes an event, looks up the step and performs its effects; nothing else
+changes the phase.  It is single-threaded, forked from the Core without exec, and may be killed between any two statements: what a successor needs is
+in the program record, the incarnation log, the delivery record and the journals, each written before the step that relies on it.
 
-A life is closed in a fixed order (ENDING and CLOSING): end what is left of the tree; drain stdout and stderr to end-of-file; settle the input; mark an
-unfinished last record; note the end in the incarnation log.  Each of these can be repeated by a successor without doing anything twice.
+A life is closed in a fixed order (ENDING and CLOSING): end what is left of the tree; drain stdout and stderr to end-of-file; settle the input; mark
+an unfinished last record; note the end in the incarnation log.  Each of these can be repeated by a successor without doing anything twice.
 
 The worker ends when its task is at rest.  At rest it does not wake up: nothing here polls.
 """
@@ -153,7 +153,7 @@ class Worker:
             self._reactor.turn()
         self._leave()
 
-    # Taking over from a killed worker -----------------------------------------------------------------------------------------------------------------
+    # Taking over from a killed worker ---------------------------------------------------------------------------------------------------------------
 
     def _take_over(self) -> None:
         life = self._lives.open_life
@@ -202,7 +202,7 @@ class Worker:
         self._told = self._state()
         self._report("adopted")
 
-    # The life-cycle -------------------------------------------------------------------------------------------------------------------------------------
+    # The life-cycle ---------------------------------------------------------------------------------------------------------------------------------
 
     def _feed(self, event: Event) -> None:
         """One step.  Performing its effects may feed the next one (a life that can be closed at once), so what was told last decides what is new."""
@@ -260,7 +260,7 @@ class Worker:
             self._deadline.cancel()
             self._deadline = None
 
-    # Starting -------------------------------------------------------------------------------------------------------------------------------------------
+    # Starting ---------------------------------------------------------------------------------------------------------------------------------------
 
     def _spawn(self) -> None:
         self._reason = ""
@@ -289,7 +289,8 @@ class Worker:
         now = system.monotonic()
         self._starts = [*(t for t in self._starts if now - t < spec.restart_period_s), now]
         self._program = Program(
-            system, incarnation=incarnation, pid=child.pid, start_ticks=system.start_ticks(child.pid) or 0, pidfd=child.pidfd, adopted=False, started=now
+            system, incarnation=incarnation, pid=child.pid, start_ticks=system.start_ticks(child.pid) or 0, pidfd=child.pidfd, adopted=False,
+            started=now,
         )
         self._finished = False
         self._failure_fd = child.failure
@@ -338,7 +339,7 @@ class Worker:
         else:
             self._prejudged = policy.after_refusal(self._seat.spec, failed.message, self._failures, self._goal)
 
-    # Ending ----------------------------------------------------------------------------------------------------------------------------------------------
+    # Ending -----------------------------------------------------------------------------------------------------------------------------------------
 
     def _stop_signal(self) -> int:
         if self._done_with:
@@ -373,13 +374,12 @@ class Worker:
         program = self._program
         assert program is not None
         program.dead = True
-        if program.adopted and not program.reaped and program.pid:
-            if not self._ask_kernel():
-                self._tell(AskReaped(pid=program.pid, start_ticks=program.start_ticks))
-                self._status_deadline = self._reactor.after(STATUS_WAIT_S, self._status_unknown)
-                if program.pidfd >= 0:  # its parent has not reaped it yet: the kernel knows, and hangs up, when that is done
-                    self._reactor.watch(program.pidfd, HANGUP, lambda _events: self._reaped_by_its_parent())
-                return
+        if program.adopted and not program.reaped and program.pid and not self._ask_kernel():
+            self._tell(AskReaped(pid=program.pid, start_ticks=program.start_ticks))
+            self._status_deadline = self._reactor.after(STATUS_WAIT_S, self._status_unknown)
+            if program.pidfd >= 0:  # its parent has not reaped it yet: the kernel knows, and hangs up, when that is done
+                self._reactor.watch(program.pidfd, HANGUP, lambda _events: self._reaped_by_its_parent())
+            return
         self._dead()
 
     def _ask_kernel(self) -> bool:
@@ -480,7 +480,9 @@ class Worker:
             self._out.end_life(life.out_end, deliver=status is not None and os.WIFEXITED(status))
             self._system.fault("life:marked")
             self._lives.append(
-                Life(END, life.incarnation, self._system.wall_ns(), self._out.end, self._err_end(), program.pid if program else 0, status, not drained)
+                Life(
+                    END, life.incarnation, self._system.wall_ns(), self._out.end, self._err_end(), program.pid if program else 0, status, not drained
+                )
             )
             self._system.fault("life:ended")
         return None
@@ -540,7 +542,7 @@ class Worker:
             self._rest_state = RESTING.get(event, State.EXITED)
         self._ended = True
 
-    # What the task's surroundings say -------------------------------------------------------------------------------------------------------------------
+    # What the task's surroundings say ---------------------------------------------------------------------------------------------------------------
 
     def _out_moved(self) -> None:
         if self._outlets.moved(self._out.end):
@@ -576,7 +578,7 @@ class Worker:
             self._done_with = True
             self._feed(Event.DONE_WITH)
 
-    # The Core -----------------------------------------------------------------------------------------------------------------------------------------------
+    # The Core ---------------------------------------------------------------------------------------------------------------------------------------
 
     def _accept(self, _events: int) -> None:
         try:
@@ -663,7 +665,7 @@ class Worker:
         elif isinstance(message, Alert):
             self._unsent.append(msgspec.structs.replace(message, wall=self._system.wall_ns() / 1e9))
 
-    # Reports -------------------------------------------------------------------------------------------------------------------------------------------------
+    # Reports ----------------------------------------------------------------------------------------------------------------------------------------
 
     def _changed_a_little(self) -> None:
         """Figures changed: tell within REPORT_GAP_S, not at each piece."""
