@@ -34,11 +34,8 @@ POLICIES = frozenset({
 })  # fmt: skip
 """Keys of a task that a worker takes over while its program runs."""
 
-LIVE = frozenset({
-    "log_level", "log_format", "history", "alerts", "ping_s", "ping_deadline_s", "shutdown_s", "services", "heartbeat_s", "heartbeat_deadline_s",
-    "web", "resource", "result", "post",
-})  # fmt: skip
-"""Keys of the supervisor that apply at once; the others are read when it starts."""
+FIXED = frozenset({"var"})
+"""Keys of the supervisor that are read when it starts; all others apply at once."""
 
 P = TypeVar("P", TaskSpec, FlowSpec, GroupSpec, ScheduleSpec)
 Effect = Callable[[Any, Any, list[str]], str]
@@ -133,7 +130,7 @@ def _supervisor(old: SupervisorSpec, new: SupervisorSpec) -> list[Change]:
 
 def is_live(key: str) -> bool:
     """Whether a change of this key of the supervisor section works at once."""
-    return key.partition(".")[0] in LIVE
+    return key not in FIXED
 
 
 # A file that was cut off ----------------------------------------------------------------------------------------------------------------------------

@@ -25,13 +25,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from efsupervisor.conf.schema import Config, TaskSpec
+from efsupervisor.conf.schema import Config, SupervisorSpec, TaskSpec
 from efsupervisor.core import adoption
 from efsupervisor.core.descriptors import SIGNALS, Descriptors
 from efsupervisor.core.fifos import Fifos
 from efsupervisor.core.home import Home
 from efsupervisor.core.ports import TypeTable
-from efsupervisor.core.puts import PutQueue, Puts
+from efsupervisor.core.puts import ClearQueue, PutQueue, Puts
 from efsupervisor.core.queues import Entry, Queue, Queues
 from efsupervisor.core.reaper import Dead, Reaper, next_dead_child
 from efsupervisor.core.registry import Registry
@@ -41,6 +41,7 @@ from efsupervisor.core.sibling import Place
 from efsupervisor.core.store import Store
 from efsupervisor.core.tale import Tale
 from efsupervisor.core.tasks import Link, Task
+from efsupervisor.core.timetable import Timetable
 from efsupervisor.core.turnstile import Turnstile
 from efsupervisor.core.waiting import Pending, Waiting
 from efsupervisor.core.watchdog import Watchdog
@@ -78,6 +79,7 @@ class Core:
         log: Log,
         types: TypeTable,
         put: PutQueue,
+        clear: ClearQueue,
         *,
         store: Store,
         system: Real,
@@ -102,7 +104,7 @@ class Core:
         self._left: set[Task] = set()
         self._limit: Timer | None = None
         self.types = types
-        self.puts = Puts(put, system)
+        self.puts = Puts(put, clear, system)
         self._on_end: list[Callable[[], None]] = []
         self._queues = Queues()
         self._fifos = Fifos(system, descriptors)
@@ -137,6 +139,7 @@ class Core:
             leave=store.abandon,
             status_of=self._reaper.status,
         )
+        self.timetable = Timetable(self.reactor, system, log, store, self)
         store.wake = self.reactor.after
 
     @property
@@ -161,6 +164,7 @@ class Core:
         adopted = sum(self._take_over(task) for task in self.registry.ordered())
         self.watchdog.start()
         self.services.start()
+        self.timetable.keep(self.config.schedules)
         self._reaping.wake()
         former = self.home.former
         manner = "first start" if not former.existed else "after a clean end" if former.clean else "after an unclean end"
@@ -169,6 +173,18 @@ class Core:
         self.log.info(f"efsupervisord {self.version} pid {self.system.getpid()}: {count}, {adopted} workers found, {manner}")
         for sentence in self.merged.aside:
             self.log.warning(sentence)
+
+    def configure(self, spec: SupervisorSpec) -> None:
+        """Other settings are in force: what can be changed at run time is."""
+        self.log.configure(level=spec.log_level, form=spec.log_format, max_bytes=spec.log_max_bytes, backups=spec.log_backups)
+        self.watchdog.configure(ping_s=spec.ping_s, deadline_s=spec.ping_deadline_s)
+        self._workers.deadline_s = spec.ping_deadline_s
+        self.store.retain(spec.history, spec.alerts)
+        self.services.configure(spec)
+
+    def leave(self) -> None:
+        """In a forked child that is no worker: let go of everything that is the Core's alone."""
+        self._workers.leave()
 
     def regroup(self) -> None:
         """The groups are those of the configuration in force."""
@@ -288,11 +304,12 @@ class Core:
         self._intend(tasks, Goal.ACT, intent)
         self._enqueue(Queue.ACT, tasks, lambda task: self._restart(task, asked_by, pending))
 
-    def del_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, folder: bool) -> None:
-        """Queue removals: each task is stopped, then forgotten; with folder: its folder is removed too."""
+    def del_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None) -> None:
+        """Queue removals: each task is stopped and then forgotten; its folder goes too when it is marked for that (`remove`)."""
         for task in tasks:
             task.configured = False
-        self._enqueue(Queue.DEL, tasks, lambda task: self._del(task, asked_by, pending, folder))
+            self.store.forget_intent(task.name)
+        self._enqueue(Queue.DEL, tasks, lambda task: self._del(task, asked_by, pending))
 
     def _intend(self, tasks: list[Task], goal: Goal, intent: bool) -> None:
         if intent:
@@ -353,16 +370,14 @@ class Core:
         if pending is not None:
             self.waiting.worked(pending, task)
 
-    def _del(self, task: Task, asked_by: str, pending: Pending | None, folder: bool) -> None:
-        if task.configured:  # it was added again meanwhile
-            return
-        task.remove = folder
-        task.again = ""
+    def _del(self, task: Task, asked_by: str, pending: Pending | None) -> None:
+        if not task.configured:  # else it was added again meanwhile
+            task.again = ""
+            self._want(task, Goal.TRM, asked_by)
+            if task.resting and self.registry.by_id(task.paths.id) is task:
+                self._rested(task)
         if pending is not None:
             self.waiting.worked(pending, task)
-        self._want(task, Goal.TRM, asked_by)
-        if task.resting and self.registry.by_id(task.paths.id) is task:
-            self._rested(task)
 
     # Goals ----------------------------------------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ import efsupervisor
 from efsupervisor.conf.budget import limits, shortages
 from efsupervisor.conf.schema import Config
 from efsupervisor.core import daemon, options
-from efsupervisor.core.configuration import read_configuration
+from efsupervisor.core.altering import Altering
+from efsupervisor.core.configuration import Reread, read_configuration
 from efsupervisor.core.control import Control
 from efsupervisor.core.core import Core
 from efsupervisor.core.descriptors import Descriptors
@@ -24,13 +25,14 @@ from efsupervisor.core.follow import Followers
 from efsupervisor.core.home import Home, open_home
 from efsupervisor.core.saved import Merged, merge, with_setting
 from efsupervisor.core.store import Store
+from efsupervisor.core.updating import Updating
 from efsupervisor.errors import Code, EfError
 from efsupervisor.log import Log
 from efsupervisor.messages import FromWorker, Hello, Report, ToWorker, decode, encode
 from efsupervisor.states import Goal, State
 from efsupervisor.system import REAL
 from efsupervisor.task import task_type
-from efsupervisor.task.queue import put
+from efsupervisor.task.queue import clear, put
 
 VERSION = getattr(efsupervisor, "__version__", "0")
 
@@ -79,11 +81,11 @@ def serve(config: Config, asked: options.Options, tell: daemon.Tell, warnings: l
     REAL.become_subreaper()
     REAL.set_name("efsupervisord")
     store = open_store(config, home, log)
-    core = Core(merged(config, store), home, log, task_type, put, store=store, system=REAL, descriptors=descriptors, version=VERSION)
+    core = Core(merged(config, store), home, log, task_type, put, clear, store=store, system=REAL, descriptors=descriptors, version=VERSION)
     core.services.echo_fd = 2 if asked.nodaemon else -1
     try:
         core.boot()
-        desk = Desk(core, home.announce().since)
+        desk = make_desk(core, descriptors, home.announce().since)
         control = Control(home.var, core.reactor, REAL, log, descriptors, frozenset({0, os.geteuid()}), desk.serve, desk.forget)
     except (EfError, OSError) as error:
         log.error(f"not started: {daemon.outcome(error)[1]}")
@@ -109,6 +111,15 @@ def open_store(config: Config, home: Home, log: Log) -> Store:
 def merged(config: Config, store: Store) -> Merged:
     """The file and what was added by command."""
     return merge(config, store.saved(), with_setting, task_type)
+
+
+def make_desk(core: Core, descriptors: Descriptors, since: float) -> Desk:
+    """Who answers clients, and what that takes."""
+    updating = Updating(core)
+    updating.on_settings.append(core.configure)
+    updating.on_schedules = lambda: core.timetable.keep(core.config.schedules)
+    reread = Reread(core.config.source, core.reactor, REAL, descriptors, core.leave)
+    return Desk(core, Altering(core, updating, reread), since)
 
 
 def warm() -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from efsupervisor.core.tasks import Link, Put, Task
-from efsupervisor.errors import EfError
-from efsupervisor.messages import PutDone, PutEvent
+from efsupervisor.errors import Code, EfError
+from efsupervisor.messages import InEdge, Outcome, PutDone, PutEvent
 from efsupervisor.system import Real
 from efsupervisor.task.paths import TaskPaths
 
@@ -20,12 +20,16 @@ MAX_PUTS = 256
 PutQueue = Callable[[TaskPaths, str, bytes, Real], int]
 """Appends one event to the input queue of a task at rest; the offset."""
 
+ClearQueue = Callable[[TaskPaths, InEdge, Real], int]
+"""Skips what waits in the input queue of a task at rest; how many bytes."""
+
 
 class Puts:
     """All puts; those that wait are kept in their Task."""
 
-    def __init__(self, put: PutQueue, system: Real) -> None:
+    def __init__(self, put: PutQueue, clear: ClearQueue, system: Real) -> None:
         self._put = put
+        self._clear = clear
         self._system = system
 
     def put(self, task: Task, put_id: str, data: bytes, reply: Callable[[PutDone], None]) -> None:
@@ -54,6 +58,25 @@ class Puts:
         waiting, task.puts = task.puts, {}
         for put_id, put in waiting.items():
             put.reply(self._append(task, put_id, put.data))
+
+    def cleared(self, task: Task) -> Outcome:
+        """Skip what waits; the task must be at rest."""
+
+        def failed(code: Code, sentence: str) -> Outcome:
+            return Outcome(task=task.name, ok=False, code=code, sentence=sentence)
+
+        own = next((edge for edge in task.wiring.inputs if not edge.producer_dir), None)
+        if own is None:
+            return failed(Code.NO_INPUT, "has no input queue")
+        if not task.resting:
+            return failed(Code.BAD_STATE, "its queue can be cleared when it is at rest: stop it first")
+        try:
+            skipped = self._clear(task.paths, own, self._system)
+        except EfError as error:
+            return failed(error.code, error.message)
+        except OSError as error:
+            return failed(Code.SYSTEM, f"its queue could not be cleared: {error}")
+        return Outcome(task=task.name, ok=True, sentence=f"{skipped} bytes that waited in its queue are skipped")
 
     def _append(self, task: Task, put_id: str, data: bytes) -> PutDone:
         try:

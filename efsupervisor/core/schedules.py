@@ -82,6 +82,11 @@ def next_after(spec: ScheduleSpec, wall: float) -> float:
     return next(_times(spec.cron, _zone(spec.timezone), wall), 0.0) if spec.enabled else 0.0
 
 
+def written(spec: ScheduleSpec, wall: float) -> str:
+    """A time as the schedule's own clocks show it, ISO 8601."""
+    return datetime.fromtimestamp(wall, _zone(spec.timezone)).isoformat()
+
+
 def _zone(timezone: str) -> tzinfo:
     """Empty: the machine's.  ValueError with a sentence."""
     if not timezone:

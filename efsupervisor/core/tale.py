@@ -91,9 +91,10 @@ class Tale:
         self._answers[key] = answer
         self._arm()
 
-    def gone(self, key: Hashable) -> None:
-        """Who waited by this key is gone; harmless."""
-        if self._answers.pop(key, None) is not None:
+    def gone_client(self, client: object) -> None:
+        """A connection ended: who waited on it (keys are pairs of connection and request) waits no more."""
+        for key in [key for key in self._answers if isinstance(key, tuple) and key[0] is client]:
+            del self._answers[key]
             self.events.gone(key)
 
     def _soon(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from efsupervisor.core.tasks import Link, Task
 from efsupervisor.messages import Ping
-from efsupervisor.reactor import Reactor
+from efsupervisor.reactor import Reactor, Timer
 
 SECOND_LOOK_S = 0.25
 
@@ -27,14 +27,23 @@ class Watchdog:
         self._ping_s = ping_s
         self._deadline_s = deadline_s
         self._number = 0
+        self._timer: Timer | None = None
+
+    def configure(self, *, ping_s: float, deadline_s: float) -> None:
+        """Another rhythm; a shorter one begins at once."""
+        sooner = ping_s < self._ping_s
+        self._ping_s, self._deadline_s = ping_s, deadline_s
+        if sooner and self._timer is not None:
+            self._timer.cancel()
+            self.start()
 
     def start(self) -> None:
         """First round after one period."""
-        self._reactor.after(self._ping_s, self.ask)
+        self._timer = self._reactor.after(self._ping_s, self.ask)
 
     def ask(self) -> None:
         """One round.  The next is arranged first, so that no trouble in this one ends the rhythm."""
-        self._reactor.after(self._ping_s, self.ask)
+        self.start()
         self._number += 1
         asked = [(task, task.link) for task in self._tasks() if task.link is not None and _answers(task.link)]
         for _task, link in asked:

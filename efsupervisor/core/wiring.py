@@ -25,6 +25,7 @@ from efsupervisor.messages import InEdge, OutEdge, Wiring
 from efsupervisor.states import Framing, Mode
 from efsupervisor.system import Real, folded, short_id, write_whole
 from efsupervisor.task.paths import TaskPaths
+from efsupervisor.task.queue import forget_edge
 
 VERSION = 1
 OWN_INPUT = "input"
@@ -211,6 +212,8 @@ class Wirer:
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 self._system.unlink(f"{folder}/{name}")
+        for consumer in edge.consumers:
+            forget_edge(TaskPaths(self._task_dir(consumer)), edge.id, self._system)
 
     def _start(self, edge: Edge) -> int:
         """The offset at which a new edge begins to read."""

@@ -88,7 +88,7 @@ class Workers:
         self._descriptors = descriptors
         self._fifos = fifos
         self._hello = Hello(core_pid=system.getpid(), version=version)
-        self._deadline_s = deadline_s
+        self.deadline_s = deadline_s
         self._on_report = on_report
         self._on_rest = on_rest
         self._on_alert = on_alert
@@ -220,7 +220,7 @@ class Workers:
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             return False
         except BlockingIOError:
-            self._knock_later(task, self._reactor.now + self._deadline_s)
+            self._knock_later(task, self._reactor.now + self.deadline_s)
             return True
         except OSError as error:
             self._log.error(f"task {task.name}: its worker could not be looked for: {error}")
@@ -238,13 +238,13 @@ class Workers:
         except OSError as error:
             sock.close()
             self._log.error(f"task {task.name}: its worker could not be adopted: {error}; tried again")
-            self._knock_later(task, self._reactor.now + self._deadline_s)
+            self._knock_later(task, self._reactor.now + self.deadline_s)
             return True
         try:
             sock = self._descriptors.lasting_socket(sock)
         except OSError:
             self._system.close(pidfd)
-            self._knock_later(task, self._reactor.now + self._deadline_s)
+            self._knock_later(task, self._reactor.now + self.deadline_s)
             return True
         link = Link(pid=pid, pidfd=pidfd, born=self._reactor.now, adopted=True)
         self._attach(task, link, sock)
@@ -278,7 +278,7 @@ class Workers:
             pidfd = self._descriptors.lasting(verified_pidfd(saved.worker_pid if saved else 0))
         except OSError as error:
             self._log.error(f"task {task.name}: a worker listens but does not accept, and it is not known which process it is ({error}); tried again")
-            self._knock_later(task, self._reactor.now + self._deadline_s)
+            self._knock_later(task, self._reactor.now + self.deadline_s)
             return
         link = Link(pid=saved.worker_pid if saved else 0, pidfd=pidfd, born=self._reactor.now, adopted=True, closed=True)
         task.link = link
@@ -304,11 +304,11 @@ class Workers:
             if task.unconfirmed:
                 self.tell_goal(task, link)
             channel.send(self._hello)
-            link.timer = self._reactor.after(self._deadline_s, lambda: self._ungreeted(task, link))
+            link.timer = self._reactor.after(self.deadline_s, lambda: self._ungreeted(task, link))
 
     def _ungreeted(self, task: Task, link: Link) -> None:
         if task.link is link and not link.reported and not link.dead:
-            self.kill(task, link, f"did not answer within {self._deadline_s:g} s")
+            self.kill(task, link, f"did not answer within {self.deadline_s:g} s")
 
     # Speaking -------------------------------------------------------------------------------------------------------------------------------------
 
@@ -358,7 +358,7 @@ class Workers:
         link.reported = True
         if report.final:
             link.final = report
-            link.timer = self._reactor.after(self._deadline_s, lambda: self._overstayed(task, link))
+            link.timer = self._reactor.after(self.deadline_s, lambda: self._overstayed(task, link))
         if confirms(task.goal, report):
             task.unconfirmed = task.fresh = False
         if task.unconfirmed and report.state.at_rest and not report.final and not link.adopted:

@@ -1,24 +1,27 @@
 """A task's own input queue: events put by hand or by a schedule.  A journal like any other, and a list of the ids that were put.
 
-An id is noted with the place where its event will lie before the event is appended; a retry with a known id appends only what is not there yet.  So a put
-that was killed at any instant and is tried again is in the queue once.
+An id is noted with the place where its event will lie before the event is appended; a retry with a known id appends only what is not there yet.  So
+a put that was killed at any instant and is tried again is in the queue once.
 
 ids file: records of 48 bytes, little endian: 16 bytes of the id's hash, u64 offset, u64 length, u32 version, 8 bytes zero, u32 crc32.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 
 from efsupervisor.errors import Code, EfError
 from efsupervisor.journal import Reader, Writer
-from efsupervisor.system import Real, boot_id
-from efsupervisor.task.delivery import saved
+from efsupervisor.messages import InEdge
+from efsupervisor.system import Real, boot_id, write_whole
+from efsupervisor.task.delivery import EdgeState, Record, saved
 from efsupervisor.task.paths import TaskPaths
 
 _RECORD = struct.Struct("<16sQQI8x")
@@ -30,8 +33,8 @@ MAX_EVENT = 1 << 20
 def put(paths: TaskPaths, put_id: str, data: bytes, system: Real, *, lock: bool = True) -> int:
     """Append one event, which is given a newline when it has none at its end, and return its offset; the same id again returns the same offset.
 
-    lock: take the task's lock for it (the caller is not its worker).  EfError for an event that holds a newline in its middle, is too large or meets a task
-    whose lock is taken; OSError when the disk is full: nothing was appended.
+    lock: take the task's lock for it (the caller is not its worker).  EfError for an event that holds a newline in its middle, is too large or meets
+    a task whose lock is taken; OSError when the disk is full: nothing was appended.
     """
     event = data if data.endswith(b"\n") else data + b"\n"
     if b"\n" in event[:-1]:
@@ -40,15 +43,8 @@ def put(paths: TaskPaths, put_id: str, data: bytes, system: Real, *, lock: bool 
         raise EfError(f"an event of {len(event)} bytes is over the limit of {MAX_EVENT}", Code.TOO_LARGE)
     if not lock:
         return _put(paths, put_id, event, system)
-    fd = system.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
-    try:
-        try:
-            system.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EfError("the task's worker is just starting: try again", Code.BAD_STATE) from None
+    with _locked(paths, system):
         return _put(paths, put_id, event, system)
-    finally:
-        system.close(fd)
 
 
 def _put(paths: TaskPaths, put_id: str, event: bytes, system: Real) -> int:
@@ -107,3 +103,63 @@ def _look(system: Real, ids: int, end: int, key: bytes) -> tuple[int | None, int
         if name == key:
             found = offset
     return found, whole
+
+
+# What waits -----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def clear(paths: TaskPaths, edge: InEdge, system: Real) -> int:
+    """Skip what waits in the queue of a task at rest; how many bytes that were.  EfError while a worker has the task's lock, OSError when the disk
+    is full: then everything waits as before."""
+    with _locked(paths, system):
+        reader = Reader(paths.input_journal, system=system)
+        try:
+            end = reader.end()
+        finally:
+            reader.close()
+        record = Record(paths.delivery, system)
+        try:
+            state = record.load()
+            known = state.edge(edge.id)
+            if known is None:
+                known = EdgeState(edge.id, 0, 0)
+                state.edges.append(known)
+            skipped = max(0, end - known.cursor)
+            known.cursor = known.next = end
+            record.save(state)
+        finally:
+            record.close()
+        write_whole(system, f"{edge.folder}/cursor.{paths.id}", end.to_bytes(8, "little"))
+        return skipped
+
+
+def forget_edge(paths: TaskPaths, edge_id: str, system: Real) -> None:
+    """An edge that was taken away is to begin anew: a task at rest must not go on where it was.  One that runs has forgotten it already."""
+    if edge_id not in {edge.id for edge in saved(paths.delivery, system).edges}:
+        return
+    try:
+        with _locked(paths, system):
+            record = Record(paths.delivery, system)
+            try:
+                state = record.load()
+                if not state.runs:
+                    state.edges = [edge for edge in state.edges if edge.id != edge_id]
+                    record.save(state)
+            finally:
+                record.close()
+    except EfError:
+        return  # it has a worker
+
+
+@contextlib.contextmanager
+def _locked(paths: TaskPaths, system: Real) -> Iterator[None]:
+    """The task's lock, for who is not its worker."""
+    fd = system.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+    try:
+        try:
+            system.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EfError("the task's worker is just starting: try again", Code.BAD_STATE) from None
+        yield
+    finally:
+        system.close(fd)

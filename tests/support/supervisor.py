@@ -242,11 +242,11 @@ class Supervisor:
 
     def act(self, *names: str, wait: bool = True) -> messages.DoneReply:
         """Start tasks through the socket."""
-        return self._done(messages.ActRequest(id="act", names=list(names), wait=wait))
+        return self._done(messages.ActRequest(id=uuid.uuid4().hex, names=list(names), wait=wait))
 
     def trm(self, *names: str, wait: bool = True) -> messages.DoneReply:
         """Stop tasks through the socket."""
-        return self._done(messages.TrmRequest(id="trm", names=list(names), wait=wait))
+        return self._done(messages.TrmRequest(id=uuid.uuid4().hex, names=list(names), wait=wait))
 
     def _done(self, request: Any) -> messages.DoneReply:
         reply = self.ask(request, 60.0)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from efsupervisor.conf.schema import InputSpec, TaskSpec
-from efsupervisor.core import desk
-from efsupervisor.core.desk import check_put, done_frames, journal_of, read, status_frames, tail_offset
+from efsupervisor.core import journals
+from efsupervisor.core.desk import check_put
+from efsupervisor.core.frames import done_frames, status_frames
+from efsupervisor.core.journals import journal_of, read, tail_offset
 from efsupervisor.core.tasks import Task
 from efsupervisor.errors import Code, EfError
 from efsupervisor.messages import (
@@ -117,13 +119,13 @@ def tail(data: bytes, lines: int, **more: int) -> bytes:
 )
 @pytest.mark.parametrize("piece", [1, 2, 3, 48 << 10])
 def test_the_last_lines_are_found_whatever_the_pieces(data: bytes, lines: int, expected: bytes, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "MAX_READ", piece)
+    monkeypatch.setattr(journals, "MAX_READ", piece)
     assert tail(data, lines) == expected
     assert tail(data, lines, base=1000, most=2) == expected
 
 
 def test_a_line_without_end_is_not_searched_for_its_beginning_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "TAIL_BYTES", 100)
+    monkeypatch.setattr(journals, "TAIL_BYTES", 100)
     assert tail(b"x" * 5000, 1) == b"x" * 100
 
 

@@ -1,0 +1,307 @@
+"""What is to be, said by clients: tasks, flows, groups, schedules and settings that are added or deleted, and the file that is read again.
+
+Each request becomes a configuration that is to be in force: what was saved with one part more, less or other, put together with the file.  It is
+verified as a file would be, and core/updating.py makes it so, or nothing of it.
+
+What the file says can only be changed in the file: the next reading of it would take back what a command did, and a person who looks at the file
+would be deceived.  Such a request is refused with a sentence that names the file.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
+from efsupervisor.core.changes import RESTARTS, difference, removals
+from efsupervisor.core.configuration import Reread
+from efsupervisor.core.core import Core
+from efsupervisor.core.frames import done_frames, paged
+from efsupervisor.core.memory import Asked
+from efsupervisor.core.saved import FLOW, GROUP, SCHEDULE, SETTING, TASK, Merged, merge, put, with_setting, without
+from efsupervisor.core.store_rows import Saved
+from efsupervisor.core.tasks import Task
+from efsupervisor.core.updating import Updating
+from efsupervisor.core.waiting import Pending
+from efsupervisor.errors import Code, EfError
+from efsupervisor.messages import (
+    AddFlowRequest,
+    AddTaskRequest,
+    Change,
+    DelFlowRequest,
+    DelGroupRequest,
+    DelScheduleRequest,
+    DelTaskRequest,
+    DifferenceReply,
+    FailedReply,
+    Outcome,
+    RereadRequest,
+    SetGroupRequest,
+    SetScheduleRequest,
+    SetSettingRequest,
+)
+from efsupervisor.states import Goal
+from efsupervisor.system import folded
+from efsupervisor.task import type_names
+
+P = TypeVar("P", TaskSpec, FlowSpec, GroupSpec, ScheduleSpec)
+
+
+class Altering:
+    """Changes one Core's configuration on behalf of clients."""
+
+    def __init__(self, core: Core, updating: Updating, reread: Reread) -> None:
+        self._core = core
+        self._updating = updating
+        self._reread = reread
+
+    # Tasks ----------------------------------------------------------------------------------------------------------------------------------------
+
+    def add_task(self, asked: Asked, request: AddTaskRequest) -> None:
+        """A new task, or another spec for an added one."""
+        spec, replaces = self._free(TASK, request.spec, self._core.config.tasks, replace=request.replace)
+        leaving = self._core.registry.by_name(spec.name)
+        if leaving is not None and not leaving.configured and leaving.remove:
+            raise EfError(f"task {spec.name} is just being removed: try again when it is stopped", Code.BAD_STATE)
+        saved = msgspec.structs.replace(self._saved, tasks=put(self._saved.tasks, spec))
+        changes = self._verified(saved, spec, str(asked), lambda: self._core.store.put_task(spec))
+        _answer(asked, request.id, spec.name, _said("replaced" if replaces else "added", TASK, spec.name, changes))
+
+    def del_task(self, asked: Asked, request: DelTaskRequest) -> None:
+        """Stop added tasks and forget them with their folders."""
+        core = self._core
+        tasks, outcomes = core.registry.named(request.names)
+        going = []
+        for task in tasks:
+            why = self._why_it_stays(task.name)
+            if why:
+                outcomes.append(Outcome(task=task.name, ok=False, code=Code.REFUSED, sentence=why))
+            else:
+                going.append(task)
+        if not going:
+            asked.reply(done_frames(request.id, outcomes))
+            return
+        self._remove(asked, request.id, going, outcomes)
+
+    def _remove(self, asked: Asked, request_id: str, going: list[Task], outcomes: list[Outcome]) -> None:
+        names = [task.name for task in going]
+        pending = Pending(asked, Goal.TRM, len(going), outcomes, lambda done: asked.reply(_removed(request_id, done)))
+
+        def save() -> None:
+            for name in names:
+                self._core.store.del_task(name)
+
+        for task in going:
+            task.remove = True
+        try:
+            saved = msgspec.structs.replace(self._saved, tasks=without(self._saved.tasks, names))
+            self._apply_merged(self._merged(saved), str(asked), save, pending)
+        except (EfError, OSError):
+            for task in going:
+                task.remove = False
+            raise
+
+    def _why_it_stays(self, name: str) -> str:
+        merged = self._core.merged
+        if merged.origin(TASK, name) == "file":
+            return f"it stands in the configuration: take it out of {merged.file.source}, then `efctl update`"
+        flow = next((flow for flow in merged.config.flows if folded(name) in map(folded, (*flow.producers, *flow.consumers))), None)
+        if flow is None:
+            return ""
+        where = f"of {merged.file.source}" if merged.origin(FLOW, flow.name) == "file" else "that was added by command: delete that first"
+        return f"it is part of the flow {flow.name} {where}"
+
+    # Flows, groups, schedules -----------------------------------------------------------------------------------------------------------------------
+
+    def add_flow(self, asked: Asked, request: AddFlowRequest) -> None:
+        """A new flow between tasks that are there."""
+        core = self._core
+        flow, replaces = self._free(FLOW, request.flow, core.config.flows, replace=request.replace)
+        saved = msgspec.structs.replace(self._saved, flows=put(self._saved.flows, flow))
+        changes = self._verified(saved, flow, str(asked), lambda: core.store.put_flow(flow))
+        _answer(asked, request.id, flow.name, _said("replaced" if replaces else "added", FLOW, flow.name, changes))
+
+    def del_flow(self, asked: Asked, request: DelFlowRequest) -> None:
+        """Forget added flows."""
+        self._delete(asked, request.id, FLOW, request.names, "flows", self._core.config.flows, self._core.store.del_flow)
+
+    def set_group(self, asked: Asked, request: SetGroupRequest) -> None:
+        """Make or replace an added group."""
+        core = self._core
+        group, replaces = self._free(GROUP, request.group, core.config.groups, replace=True)
+        saved = msgspec.structs.replace(self._saved, groups=put(self._saved.groups, group))
+        changes = self._verified(saved, group, str(asked), lambda: core.store.put_group(group))
+        _answer(asked, request.id, group.name, _said("replaced" if replaces else "added", GROUP, group.name, changes))
+
+    def del_group(self, asked: Asked, request: DelGroupRequest) -> None:
+        """Forget added groups."""
+        self._delete(asked, request.id, GROUP, request.names, "groups", self._core.config.groups, self._core.store.del_group)
+
+    def set_schedule(self, asked: Asked, request: SetScheduleRequest) -> None:
+        """Make or replace an added schedule."""
+        core = self._core
+        schedule, replaces = self._free(SCHEDULE, request.schedule, core.config.schedules, replace=True)
+        saved = msgspec.structs.replace(self._saved, schedules=put(self._saved.schedules, schedule))
+        changes = self._verified(saved, schedule, str(asked), lambda: core.store.put_schedule(schedule))
+        _answer(asked, request.id, schedule.name, _said("replaced" if replaces else "added", SCHEDULE, schedule.name, changes))
+
+    def del_schedule(self, asked: Asked, request: DelScheduleRequest) -> None:
+        """Forget added schedules."""
+        self._delete(asked, request.id, SCHEDULE, request.names, "schedules", self._core.config.schedules, self._core.store.del_schedule)
+
+    def _delete(self, asked: Asked, request_id: str, noun: str, names: list[str], key: str, present: Any, forget: Any) -> None:
+        merged, outcomes, going = self._core.merged, [], []
+        known = {folded(part.name): part.name for part in present}
+        for name in names:
+            found = known.get(folded(name))
+            if found is None:
+                outcomes.append(Outcome(task=name[:64], ok=False, code=Code.NO_SUCH_TASK, sentence=f"there is no {noun} of this name"))
+            elif merged.origin(noun, found) == "file":
+                sentence = f"it stands in the configuration: take it out of {merged.file.source}, then `efctl update`"
+                outcomes.append(Outcome(task=found, ok=False, code=Code.REFUSED, sentence=sentence))
+            else:
+                going.append(found)
+        if going:
+
+            def save() -> None:
+                for name in going:
+                    forget(name)
+
+            changes = self._apply(msgspec.structs.replace(self._saved, **{key: without(getattr(self._saved, key), going)}), str(asked), save)
+            outcomes += [Outcome(task=name, ok=True, sentence=_said("deleted", noun, name, changes)) for name in going]
+        asked.reply(done_frames(request_id, outcomes))
+
+    # Settings -------------------------------------------------------------------------------------------------------------------------------------
+
+    def set_setting(self, asked: Asked, request: SetSettingRequest) -> None:
+        """Set one setting, or go back to what the file says."""
+        from efsupervisor.conf.settings import known, text_of  # late: 600 KiB of tables, for those who set something
+
+        core, key = self._core, known(request.key)
+        settings = {name: text for name, text in self._saved.settings.items() if name != key}
+        if request.value is not None:
+            with_setting(core.config.supervisor, key, request.value)
+            settings[key] = request.value
+        new = self._merged(msgspec.structs.replace(self._saved, settings=settings))
+        if request.value is not None and (SETTING, key) not in new.added:
+            raise EfError(new.aside[-1] if new.aside else f"{key} cannot be set now", Code.CONFIG)
+        self._apply_merged(new, str(asked), lambda: core.store.set_setting(key, request.value))
+        value = text_of(core.config.supervisor, key)
+        _answer(asked, request.id, key, f"is {value} now" + ("" if request.value is not None else ", as the configuration says"))
+
+    # The file again -------------------------------------------------------------------------------------------------------------------------------
+
+    def reread(self, asked: Asked, request: RereadRequest) -> None:
+        """Read the file in a child; answer when that is done."""
+        self._reread.ask(lambda answer: self._read(asked, request, answer))
+
+    def _read(self, asked: Asked, request: RereadRequest, answer: Config | EfError) -> None:
+        try:
+            if isinstance(answer, EfError):
+                raise answer
+            changes = self._updated(asked, request, answer)
+        except EfError as error:
+            _fail(asked, request.id, error.code, error.message)
+        except OSError as error:
+            _fail(asked, request.id, Code.SYSTEM, f"nothing was changed: {error}")
+        else:
+            asked.reply(paged(changes, lambda part, more: DifferenceReply(id=request.id, changes=part, applied=request.apply, more=more)))
+
+    def _updated(self, asked: Asked, request: RereadRequest, file: Config) -> list[Change]:
+        core = self._core
+        if core.ending:
+            raise EfError("the supervisor is shutting down", Code.BAD_STATE)
+        fixed = msgspec.structs.replace(file.supervisor, var=core.merged.file.supervisor.var)
+        new = merge(msgspec.structs.replace(file, supervisor=fixed), self._saved, with_setting, core.types)
+        moved = _moved(core.merged.file, file)
+        if not request.apply:
+            return difference(core.config, new.config) + moved
+        gone = removals(difference(core.config, new.config), {folded(task.name): task.goal for task in core.registry if task.configured})
+        if gone.too_many and not request.accept_removals:
+            names = ", ".join(gone.removed[:10]) + (" ..." if len(gone.removed) > 10 else "")
+            raise EfError(
+                f"{file.source} no longer has {len(gone.removed)} of {gone.running} running tasks ({names}): if the file was not cut off and this is "
+                "meant, accept it with --yes; nothing was changed",
+                Code.BAD_STATE,
+            )
+        core.log.info(f"update from {file.source}, asked by {asked}")
+        return self._updating.apply(new, f"update ({asked})", core.store.flush) + moved
+
+    # All of them ----------------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _saved(self) -> Saved:
+        return self._core.store.saved()
+
+    def _free(self, noun: str, part: P, present: list[P], *, replace: bool) -> tuple[P, bool]:
+        """The part as it is kept, and whether it takes an added one's place.  EfError when the file or another has its name."""
+        from efsupervisor.core.verify import named, with_own_names  # late: 600 KiB of tables, for those who add something
+
+        part = with_own_names(self._core.config, named(part))
+        if any(folded(each.name) == folded(part.name) for each in present):
+            if self._core.merged.origin(noun, part.name) == "file":
+                source = self._core.merged.file.source
+                raise EfError(f"{noun} {part.name} stands in {source}: change it there, then `efctl update`", Code.EXISTS)
+            if not replace:
+                raise EfError(f"{noun} {part.name} exists already", Code.EXISTS)
+            return part, True
+        others: list[Any] = self._core.config.groups if noun == TASK else self._core.config.tasks if noun == GROUP else []
+        if any(folded(each.name) == folded(part.name) for each in others):
+            raise EfError(f"{part.name} is the name of a {GROUP if noun == TASK else TASK}; a group and a task may not share one", Code.EXISTS)
+        return part, False
+
+    def _merged(self, saved: Saved) -> Merged:
+        return merge(self._core.merged.file, saved, with_setting, self._core.types)
+
+    def _verified(self, saved: Saved, part: P, asked_by: str, save: Any) -> list[Change]:
+        """Make a configuration with this part the one in force, if it could stand in a file."""
+        from efsupervisor.core.verify import verify  # late: 600 KiB of tables, for those who add something
+
+        noun = {TaskSpec: "tasks", FlowSpec: "flows", GroupSpec: "groups", ScheduleSpec: "schedules"}[type(part)]
+        config = self._core.config
+        verify(msgspec.structs.replace(config, **{noun: put(getattr(config, noun), part)}), part, type_names())
+        return self._apply(saved, asked_by, save)
+
+    def _apply(self, saved: Saved, asked_by: str, save: Any) -> list[Change]:
+        return self._apply_merged(self._merged(saved), asked_by, save)
+
+    def _apply_merged(self, new: Merged, asked_by: str, save: Any, removing: Pending | None = None) -> list[Change]:
+        core = self._core
+        if core.ending:
+            raise EfError("the supervisor is shutting down", Code.BAD_STATE)
+
+        def save_and_flush() -> None:
+            save()
+            core.store.flush()
+
+        return self._updating.apply(new, asked_by, save_and_flush, removing)
+
+
+def _moved(old: Config, new: Config) -> list[Change]:
+    """`var` cannot change while the supervisor runs."""
+    if old.supervisor.var == new.supervisor.var:
+        return []
+    return [Change(noun=SETTING, name="var", what="changed", fields=["var"], effect="at the next start of efsupervisord")]
+
+
+def _said(done: str, noun: str, name: str, changes: list[Change]) -> str:
+    """What came of it, and which other tasks are restarted for it."""
+    own = next((change for change in changes if change.noun == noun and folded(change.name) == folded(name)), None)
+    others = [change for change in changes if change.noun == TASK and change is not own]
+    again = [change.name for change in others if change.effect == RESTARTS]
+    sentence = done + (f"; it {own.effect}" if own is not None and noun == TASK else "")
+    return sentence + (f"; {', '.join(again)} restarted, for a running program cannot be given its first input" if again else "")
+
+
+def _removed(request_id: str, outcomes: list[Outcome]) -> Any:
+    said = [msgspec.structs.replace(outcome, sentence="removed") if outcome.ok else outcome for outcome in outcomes]
+    return done_frames(request_id, said)
+
+
+def _answer(asked: Asked, request_id: str, name: str, sentence: str) -> None:
+    asked.reply(done_frames(request_id, [Outcome(task=name, ok=True, sentence=sentence)]))
+
+
+def _fail(asked: Asked, request_id: str, code: Code, sentence: str) -> None:
+    asked.reply([FailedReply(id=request_id, code=code, sentence=sentence)])

@@ -1,0 +1,107 @@
+"""Requests that change something happen once, however often they are asked: the answers to the last ones are remembered by id.
+
+Whoever asks may lose its connection before the answer comes, and asks again with the same id.  Then it gets the answer that there is, or the one
+that will come; the work is not done twice.  So such work is never done for a connection but for an Asked, which outlives it.
+
+An id that comes back with another request is somebody's mistake, and refused: guessing which of the two is meant would be worse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from efsupervisor.errors import Code
+from efsupervisor.messages import DoneReply, FailedReply, Reply
+
+REMEMBERED = 1000
+MAX_OUTCOMES = 50_000
+"""Rows in all remembered answers; the oldest go first."""
+
+
+class Asker(Protocol):
+    """Who gets a reply.  waits_for: requests of its own that are under way."""
+
+    waits_for: int
+
+    def reply(self, replies: Iterable[Reply]) -> None: ...
+
+
+class Asked:
+    """One request that changes something: what the desk works for in place of the connection."""
+
+    def __init__(self, who: str, content: bytes) -> None:
+        self.content = content
+        self.waits_for = 0
+        self.answer: list[Reply] | None = None
+        self._who = who
+        self._askers: list[Asker] = []
+
+    def __str__(self) -> str:
+        return self._who
+
+    def join(self, asker: Asker) -> None:
+        """One more that wants the answer."""
+        if self.answer is not None:
+            asker.reply(self.answer)
+        else:
+            asker.waits_for += 1
+            self._askers.append(asker)
+
+    def leave(self, asker: Asker) -> None:
+        """A connection is gone; the work goes on."""
+        if asker in self._askers:
+            self._askers.remove(asker)
+
+    def reply(self, replies: Iterable[Reply]) -> None:
+        """The answer, once."""
+        self.answer = list(replies)
+        askers, self._askers = self._askers, []
+        for asker in askers:
+            asker.waits_for -= 1
+            asker.reply(self.answer)
+
+    @property
+    def size(self) -> int:
+        """Rows of the answer."""
+        return sum(len(frame.outcomes) if isinstance(frame, DoneReply) else 1 for frame in self.answer or ())
+
+
+class Memory:
+    """The last requests by (uid, id)."""
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[int, str], Asked] = {}
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    def known(self, uid: int, request_id: str, who: str, request: msgspec.Struct) -> tuple[Asked, bool]:
+        """The entry of a request, and whether it is a new one that is to be worked.  A request without an id is always new and never remembered."""
+        content = hashlib.sha256(msgspec.json.encode(request)).digest()
+        former = self._asked.get((uid, request_id)) if request_id else None
+        if former is None:
+            asked = Asked(who, content)
+            if request_id:
+                self._asked[uid, request_id] = asked
+                self._trim()
+            return asked, True
+        if former.content != content:
+            asked = Asked(who, content)
+            sentence = f"the id {request_id[:64]!r} was used for another request: give each request an id of its own"
+            asked.reply([FailedReply(id=request_id, code=Code.BAD_REQUEST, sentence=sentence)])
+            return asked, False
+        return former, False
+
+    def gone(self, asker: Asker) -> None:
+        """A connection ended."""
+        for asked in self._asked.values():
+            if asked.answer is None:
+                asked.leave(asker)
+
+    def _trim(self) -> None:
+        while len(self._asked) > REMEMBERED or (len(self._asked) > 1 and sum(each.size for each in self._asked.values()) > MAX_OUTCOMES):
+            del self._asked[next(iter(self._asked))]
