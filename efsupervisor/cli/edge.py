@@ -16,24 +16,33 @@ INTERRUPTED = 130
 READER_GONE = 141
 
 
-def guarded(work: Callable[[], int]) -> int:
-    """Do the work; the exit status."""
+def guarded(work: Callable[[], int], *, goes_on: bool = False) -> int:
+    """Do the work; the exit status.  goes_on: more work follows (a shell), so what ends the whole run is left to the guard around it."""
     try:
         status = work()
         sys.stdout.flush()
     except EfError as error:
         return fail(error.message, error.verdict.exit_status)
     except KeyboardInterrupt:
-        return leave(INTERRUPTED)
+        return _interrupted() if goes_on else leave(INTERRUPTED)
     except BrokenPipeError:
+        if goes_on:
+            raise
         return leave(READER_GONE)
     except OSError as error:
+        if goes_on:
+            raise
         return leave(fail(f"the output could not be written: {error.strerror}", TABLE[Code.SYSTEM].exit_status))
     except Exception as error:  # the edge: whatever we did wrong, a person gets a sentence and a script its status
         if os.environ.get("EFCTL_DEBUG"):
             raise
         return fail(_mistake(error), TABLE[Code.INTERNAL].exit_status)
     return status
+
+
+def _interrupted() -> int:
+    sys.stdout.write("\n")
+    return INTERRUPTED
 
 
 def _mistake(error: Exception) -> str:

@@ -1,13 +1,16 @@
 """A House without a middle interface: efctl runs a verb itself, over its own connection to the Core.
 
-The verb is the same code that the middle interface would run, and its requests carry the same ids, so that a call which the middle interface had
-begun before it fell silent is not carried out twice.  What only siblings can do (figures, results) is refused here.
+The verb is the same code that the middle interface would run, and its requests carry the same ids and the same name of who asks: to the Core they are
+the same requests, so that a call which the middle interface had begun before it fell silent is not carried out twice.  What only siblings can do
+(figures, results) is refused here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+import msgspec
 
 from efsupervisor.cli.client import Client
 from efsupervisor.cli.line import Clock
@@ -33,11 +36,12 @@ class CoreHouse:
 
     async def ask(self, request: Request) -> list[Reply]:
         """Ask the Core and wait for its whole answer."""
-        return self._client.ask(request, waits=self._patient)
+        return self._client.ask(msgspec.structs.replace(request, asked_by=self.caller.who), waits=self._patient)
 
     async def collector(self, name: str, query: ResourceQuery | ResultQuery) -> Answer:
-        """No collector can be reached from here."""
+        """No collector can be reached from here; a supervisor that does not run at all is said as that."""
         del query
+        self._client.version()
         raise EfError(
             f"the {name} collector cannot be asked: the middle interface does not answer; `efctl services` tells what ails it", Code.NOT_RUNNING
         )

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from efsupervisor.cli.client import ANSWER_S, Client
-from efsupervisor.cli.house import CoreHouse, drive
 from efsupervisor.cli.line import Clock, Unreachable
-from efsupervisor.cli.middle import Middle
 from efsupervisor.cli.where import Place
 from efsupervisor.errors import Code
-from efsupervisor.interface import words
-from efsupervisor.interface.house import Caller
-from efsupervisor.interface.verb import Verb
-from efsupervisor.messages.call import Answer, Lines
 from efsupervisor.states import Role
+
+if TYPE_CHECKING:
+    from efsupervisor.cli.house import CoreHouse
+    from efsupervisor.cli.middle import Middle
+    from efsupervisor.interface.verb import Verb
+    from efsupervisor.messages.call import Answer, Lines
 
 LEFT_ALONE_S = 10.0
 _WORTH_S = 0.1
@@ -67,7 +67,7 @@ class Session:
         endless = is_endless(verb)
         return self._either(
             lambda middle: middle.call(verb, call_id, endless=endless),
-            lambda client: drive(verb.run(self._house(client, call_id, patient=endless))),
+            lambda client: self._alone(verb, client, call_id, patient=endless),
             meanwhile,
         )
 
@@ -76,20 +76,16 @@ class Session:
         call_id = self._new_id()
         return self._either(
             lambda middle: middle.console(line, call_id, self.language),
-            lambda client: drive(words.answer(line, self._house(client, call_id, patient=True))),
+            lambda client: self._console_alone(line, client, call_id),
             None,
         )
-
-    def locally(self, verb: Verb) -> Answer:
-        """Do here what needs nobody else, such as help."""
-        return drive(verb.run(self._house(self.core, self._new_id(), patient=False)))
 
     # The two ways --------------------------------------------------------------------------------------------------------------------------------
 
     def _either(self, asked: Callable[[Middle], A], alone: Callable[[Client], A], meanwhile: Callable[[], object] | None) -> A:
         began = self._clock.monotonic()
         if began >= self._not_before:
-            middle = self._middle = self._middle or Middle(self.place.middle, self._clock)
+            middle = self._the_middle()
             middle.line.meanwhile = meanwhile
             try:
                 return asked(middle)
@@ -100,6 +96,17 @@ class Session:
             client.line.meanwhile = meanwhile
             return alone(client)
 
+    def _alone(self, verb: Verb, client: Client, call_id: str, *, patient: bool) -> Answer:
+        from efsupervisor.cli.house import drive  # late on purpose, as every verb here: `tail` and others do without
+
+        return drive(verb.run(self._house(client, call_id, patient=patient)))
+
+    def _console_alone(self, line: str, client: Client, call_id: str) -> Lines:
+        from efsupervisor.cli.house import drive  # late on purpose, as above
+        from efsupervisor.interface import words  # late on purpose, as above
+
+        return drive(words.answer(line, self._house(client, call_id, patient=True)))
+
     def _given_up(self, error: Unreachable, began: float) -> None:
         """Nothing was heard of the middle interface; raises when there is no time left for the other way."""
         now = self._clock.monotonic()
@@ -109,7 +116,17 @@ class Session:
             raise error
         self._say(f"{error.message}; the Core itself is asked")
 
+    def _the_middle(self) -> Middle:
+        if self._middle is None:
+            from efsupervisor.cli.middle import Middle  # late on purpose, as above
+
+            self._middle = Middle(self.place.middle, self._clock)
+        return self._middle
+
     def _house(self, client: Client, call_id: str, *, patient: bool) -> CoreHouse:
+        from efsupervisor.cli.house import CoreHouse  # late on purpose, as above
+        from efsupervisor.interface.house import Caller  # late on purpose, as above
+
         caller = Caller(Role.ADMIN, f"uid {os.geteuid()} pid {os.getpid()}", self.language)
         return CoreHouse(client, self.place.var, caller, call_id, patient=patient, clock=self._clock)
 

@@ -68,7 +68,7 @@ class Shell:
 
     def do(self, line: str) -> int:
         """One line; the exit status.  Errors are said and do not leave."""
-        return edge.guarded(lambda: self._do(line.strip()))
+        return edge.guarded(lambda: self._do(line.strip()), goes_on=True)
 
     def _do(self, line: str) -> int:
         if not line or line.startswith("#"):

@@ -56,7 +56,7 @@ SAMPLES: list[tuple[Any, list[str]]] = [
     (call.Piece(task="a", stream="out", offset=0, data=b"x\x1b[2Jy\n", next=7, end=7), ["x"]),
     (call.Text(text="a page"), ["a page\n"]),
     (call.Lines(lines=["OK : fine"]), ["OK : fine\n"]),
-    (call.About(version="9", pid=7, since=1.0, services=[SERVICE], ailments=["a full disk"]), ["efsupervisord 9, pid 7", "killed by SIGKILL", "! a full"]),
+    (call.About(version="9", pid=7, since=1.0, services=[SERVICE], ailments=["full"]), ["efsupervisord 9, pid 7", "killed by SIGKILL", "! full"]),
     (
         call.Resources(node=[call.NodeSample(wall=1.0, cpu=12.0)], rows=[call.TaskFigures(task="a", samples=[call.TaskSample(wall=1.0, rss=2048)])]),
         ["cpu 12 % of 1", "2.0K"],

@@ -19,7 +19,19 @@ from efsupervisor.errors import Code, EfError
 from efsupervisor.interface.daemon import DaemonVersion
 from efsupervisor.interface.resource import ResourceShow
 from efsupervisor.interface.task import Act, TaskDel, TaskStatusVerb
-from efsupervisor.messages import ActRequest, DelTaskRequest, DoneReply, FailedReply, Outcome, Request, StatusReply, StatusRequest, TaskStatus
+from efsupervisor.messages import (
+    ActRequest,
+    DelTaskRequest,
+    DoneReply,
+    FailedReply,
+    Outcome,
+    Request,
+    StatusReply,
+    StatusRequest,
+    TaskStatus,
+    VersionReply,
+    VersionRequest,
+)
 from efsupervisor.messages.call import About, Answered, Call, ConsoleCall, Done, Lines, Tasks, Text
 from efsupervisor.states import Goal, State
 from tests.unit.cli.fake_core import CLOSE, FakeCore, FakeMiddle
@@ -30,6 +42,8 @@ def row(name: str) -> TaskStatus:
 
 
 def core_of(request: Request) -> list[object]:
+    if isinstance(request, VersionRequest):
+        return [VersionReply(id=request.id, version="0", pid=1, since_wall=0.0)]
     if isinstance(request, StatusRequest):
         return [StatusReply(id=request.id, tasks=[row("from-the-core")])]
     return [DoneReply(id=request.id, outcomes=[Outcome(task="t", ok=True, sentence="by the Core")])]
@@ -215,6 +229,18 @@ def test_figures_need_the_collector_and_so_the_middle_interface(folder: Path, se
     with FakeCore(folder, core_of), pytest.raises(EfError, match="resource collector") as raised:
         session.do(ResourceShow())
     assert raised.value.code is Code.NOT_RUNNING
+
+
+def test_figures_of_a_supervisor_that_does_not_run_are_not_the_collectors_fault(session: Session) -> None:
+    with pytest.raises(EfError, match="efsupervisord is not running"):
+        session.do(ResourceShow())
+
+
+def test_to_the_core_it_is_the_same_request_whichever_way_it_came(folder: Path, session: Session) -> None:
+    with FakeCore(folder, core_of) as core:
+        session.do(TaskDel(names=["a"]))
+    (request,) = core.asked
+    assert request.asked_by == f"uid {os.geteuid()} pid {os.getpid()}"  # as the middle interface names whom the kernel says it is
 
 
 def test_requests_of_one_verb_have_ids_that_belong_together(folder: Path, session: Session) -> None:

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from efsupervisor.cli import main
-from efsupervisor.cli.shell import Completion, History, history_path, is_console, words_of
+from efsupervisor.cli.output import standard
+from efsupervisor.cli.session import Session
+from efsupervisor.cli.shell import Completion, History, Shell, history_path, is_console, words_of
+from efsupervisor.cli.where import Place
 from efsupervisor.errors import Code, EfError
 from efsupervisor.messages import Request, StatusReply, TaskStatus
 from efsupervisor.messages.call import Answered, Call, ConsoleCall, Done, Lines
@@ -89,6 +92,22 @@ def test_the_shell_speaks_with_the_supervisor_it_was_called_for(
     monkeypatch.setenv("EFSUPERVISOR_SOCKET", "/nowhere/core.sock")
     assert shell(folder, "restart a\n", monkeypatch) == 0
     assert [call.verb for call in middle.calls] == ["restart"]
+
+
+def test_ctrl_c_ends_the_line_and_a_reader_that_went_away_ends_the_shell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = iter([KeyboardInterrupt(), BrokenPipeError()])
+
+    def run(words: Any) -> int:
+        raise next(ends)
+
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    with Session(Place("", "", "")) as session:
+        shell = Shell(session, standard({}), run, lambda _before, _begun: [])
+        assert shell.do("tail -f a") == 130
+        assert out.getvalue() == "\n"
+        with pytest.raises(BrokenPipeError):
+            shell.do("tail -f a")
 
 
 # History ------------------------------------------------------------------------------------------------------------------------------------------
