@@ -9,13 +9,16 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from efsupervisor.conf.schema import SupervisorSpec
 from efsupervisor.core.collector.announcer import Announcer, Answer, Phase, Source
 from efsupervisor.core.collector.cursor import Cursor, Position
-from efsupervisor.core.collector.poster import Order, Poster
 from efsupervisor.core.sibling import Sibling
 from efsupervisor.reactor import Timer
+
+if TYPE_CHECKING:
+    from efsupervisor.core.collector.poster import Poster
 
 FOLDER = "collector"
 
@@ -90,6 +93,8 @@ class Stream:
         announcer, poster = self.announcer, self._poster
         if announcer is None or poster is None:
             return
+        from efsupervisor.core.collector.poster import Order  # late: it brings urllib3, 7 MiB that a collector without a url does not need
+
         post = announcer.next(self._sibling.system.monotonic())
         if post is not None:
             spec = self._sibling.spec
@@ -109,6 +114,8 @@ class Stream:
         self.cursor = self.announcer = None
 
     def _wake(self) -> None:
+        from efsupervisor.core.collector.poster import Poster  # late: see poke
+
         sibling, post = self._sibling, self._sibling.spec.post
         path = f"{folder_of(sibling)}/{self._name}.json"
         begins = not os.path.exists(path)
