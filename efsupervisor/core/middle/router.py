@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 import zmq
+import zmq.utils.monitor
 
 from efsupervisor.core.middle.collectors import Collectors
 from efsupervisor.core.middle.desk import Desk
@@ -40,6 +41,7 @@ MAX_PEERS = 256
 RETRY_S = 0.02
 STUCK_S = 10.0
 IDLE_S = 60.0
+REFUSED_S = 1.0
 
 
 class RouterPeer:
@@ -107,6 +109,10 @@ class Router:
         self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.ROUTER)
+        self._refused_at = -1.0
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_ACCEPT_FAILED)
+        self._monitor_fd = int(self._monitor.getsockopt(zmq.FD))
+        reactor.watch(self._monitor_fd, READ, lambda _events: self._monitored())
         self._bind()
         self._inode = self._look()
         self._fd = int(self._socket.getsockopt(zmq.FD))
@@ -125,6 +131,9 @@ class Router:
         if self._again is not None:
             self._again.cancel()
         self.reactor.forget(self._fd)
+        self.reactor.forget(self._monitor_fd)
+        self._socket.disable_monitor()
+        self._monitor.close(0)
         self._socket.close(0)
         self._context.term()
         os.close(self._folder)
@@ -153,6 +162,14 @@ class Router:
         except FileNotFoundError:
             return None
         return about.st_dev, about.st_ino
+
+    def _monitored(self) -> None:
+        """Connections that libzmq did not let in; noted once in a while, for they may be many."""
+        while int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            zmq.utils.monitor.recv_monitor_message(self._monitor, zmq.NOBLOCK)
+            if self.reactor.now - self._refused_at > REFUSED_S:
+                self._refused_at = self.reactor.now
+                self._log.warning("refused a connection at %s: of another user, or the system has no descriptor for it", NAME)
 
     # Receiving -----------------------------------------------------------------------------------------------------------------------------------
 
