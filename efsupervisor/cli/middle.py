@@ -6,14 +6,12 @@ It is meant to answer within milliseconds and is replaced by another when it is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from efsupervisor.cli.line import Clock, Limits, Line, Peer
 from efsupervisor.errors import Code, EfError
 from efsupervisor.interface.verb import Verb
-from efsupervisor.messages.call import Answer, Answered, Call, ConsoleCall, FromMiddle, Lines, Text
+from efsupervisor.messages.call import Answer, Answered, Call, ConsoleCall, FromMiddle, Lines, joined
 from efsupervisor.messages.core import FailedReply
 
 SILENCE_S = 1.5
@@ -57,20 +55,6 @@ class Middle:
                 if not message.more:
                     return joined(parts)
         raise AssertionError("only an answer or an error ends the loop")
-
-
-def joined(parts: Sequence[Answer]) -> Answer:
-    """Answers that came in several frames as one: rows (lines, text) one after the other, everything else from the last."""
-    last = parts[-1]
-    if len(parts) == 1:
-        return last
-    if isinstance(last, Text):
-        return Text(text="".join(part.text for part in parts if isinstance(part, Text)))
-    if isinstance(last, Lines):
-        every = [part for part in parts if isinstance(part, Lines)]
-        return Lines(lines=[text for part in every for text in part.lines], code=next((part.code for part in every if part.code != "ok"), "ok"))
-    rows = [row for part in parts for row in getattr(part, "rows", [])]
-    return msgspec.structs.replace(last, rows=rows) if hasattr(last, "rows") else last
 
 
 def _encoded(verb: Verb) -> bytes:

@@ -1,4 +1,4 @@
-"""From the Core's replies to answers: the few shapes that several nouns share.  Pure."""
+"""From the Core's replies to answers: the few shapes that several nouns share."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from efsupervisor.errors import Code, EfError
+from efsupervisor.interface.house import House
 from efsupervisor.messages.call import Done
-from efsupervisor.messages.core import DoneReply, Reply
+from efsupervisor.messages.core import DoneReply, Reply, StatusReply, StatusRequest
 from efsupervisor.system import folded
 
 R = TypeVar("R")
@@ -24,6 +25,14 @@ def first(replies: Iterable[Reply], kind: type[R]) -> R:
         if isinstance(reply, kind):
             return reply
     raise EfError(f"the Core answered with no {kind.__name__}; is efsupervisord of another version?", Code.INTERNAL)
+
+
+async def resolved(house: House, names: list[str]) -> list[str]:
+    """The names of the tasks that were meant (groups, patterns and `all` are the Core's to know); none stay none, which stands for all."""
+    if not names:
+        return []
+    replies = await house.ask(StatusRequest(id=house.next_id(), names=names))
+    return [row.name for reply in replies if isinstance(reply, StatusReply) for row in reply.tasks]
 
 
 def chosen(rows: list[R], names: list[str], what: str) -> list[R]:

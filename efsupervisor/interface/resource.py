@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from efsupervisor.interface.answers import resolved
 from efsupervisor.interface.house import House
 from efsupervisor.interface.verb import Names, Verb
 from efsupervisor.messages.call import Answer, ResourceQuery
@@ -23,7 +24,8 @@ class ResourceShow(Verb, frozen=True, kw_only=True):
 
     async def run(self, house: House) -> Answer:
         """Figures of the node and of the named tasks, of all without a name."""
-        return await house.collector("resource", ResourceQuery(id=house.next_id(), names=self.names, samples=self.samples))
+        names = await resolved(house, self.names)
+        return await house.collector("resource", ResourceQuery(id=house.next_id(), names=names, samples=self.samples))
 
 
 VERBS = (ResourceShow,)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from efsupervisor.interface.answers import resolved
 from efsupervisor.interface.house import House
 from efsupervisor.interface.verb import Names, Verb
 from efsupervisor.messages.call import Answer, ResultQuery
@@ -23,7 +24,8 @@ class ResultShow(Verb, frozen=True, kw_only=True):
 
     async def run(self, house: House) -> Answer:
         """Results of the named tasks, of all without a name."""
-        return await house.collector("result", ResultQuery(id=house.next_id(), names=self.names, limit=self.limit))
+        names = await resolved(house, self.names)
+        return await house.collector("result", ResultQuery(id=house.next_id(), names=names, limit=self.limit))
 
 
 VERBS = (ResultShow,)
