@@ -19,7 +19,7 @@ from efsupervisor.cli.table import Column, state_style, status, table
 from efsupervisor.cli.terminal import BOLD, DIM, GREEN, PLAIN, RED, YELLOW, Look
 from efsupervisor.errors import TABLE, Code
 from efsupervisor.messages import call
-from efsupervisor.messages.core import EventRow, Outcome, ScheduleRow, TaskDetail
+from efsupervisor.messages.core import EventRow, Outcome, RunRow, ScheduleRow, TaskDetail
 
 
 class Shown(NamedTuple):
@@ -117,18 +117,28 @@ def _specs(answer: call.Specs, look: Look) -> str:
 
 def _one_spec(row: TaskDetail, look: Look) -> str:
     facts: dict[str, object] = {"origin": row.origin, "folder": row.folder, "groups": row.groups, "from": row.from_tasks, "to": row.to_tasks}
-    fields = {name: plain(getattr(row.spec, name)) for name in row.spec.__struct_fields__}
-    fields["command"] = _command(row.spec.command)
+    fields = {**_dotted(plain(row.spec)), "command": _command(row.spec.command)}
     lines = [(name, _value(value)) for name, value in {**fields, **facts}.items() if value not in ("", [], {}, None)]
     width = max(len(name) for name, _ in lines)
     return "".join(f"{look.paint(name.ljust(width), DIM)}  {render.one_line(text)}\n" for name, text in lines)
 
 
+def _dotted(fields: dict[str, Any]) -> dict[str, Any]:
+    """Keys as `efctl set` takes them: `output.sync`.  Sizes have a unit."""
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            found |= {f"{name}.{key}": each for key, each in _dotted(value).items()}
+        else:
+            found[name] = render.size(value) if name.endswith(("_bytes", "max_event")) and value else value
+    return found
+
+
 def _value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={_value(each)}" for name, each in value.items())
+    if isinstance(value, float):
+        return f"{value:g}s"
     if isinstance(value, list):
         return ", ".join(map(_value, value))
     return str(value)
@@ -232,11 +242,16 @@ def _runs(answer: call.Runs, look: Look) -> str:
     columns += [Column("ERR", right=True), Column("STATE", style=state_style), Column("ENDED")]
     rows = []
     for row in answer.rows:
-        ended = render.ending(row.exit_status, known=row.exit_known)
-        why = f"{ended}; {row.reason}" if ended and row.reason and row.reason != ended else row.reason or ended
         took, out, err = render.duration(row.ended - row.began), render.size(row.out_bytes), render.size(row.err_bytes)
-        rows.append((str(row.number), row.task, render.moment(row.began), took, out, err, row.state, why))
+        rows.append((str(row.number), row.task, render.moment(row.began), took, out, err, row.state, _why(row)))
     return _or_none(table(columns, rows, look), rows, "ended runs")
+
+
+def _why(row: RunRow) -> str:
+    """How a run ended, once: most reasons say it themselves, and 127 is the shell's number for `not executed`, which they say better."""
+    ended = render.ending(row.exit_status, known=row.exit_known)
+    said = not ended or ended in row.reason or row.exit_status == 127 << 8
+    return row.reason if row.reason and said else "; ".join(filter(None, (ended, row.reason)))
 
 
 def _piece(answer: call.Piece, look: Look) -> str:

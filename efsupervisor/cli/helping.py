@@ -1,4 +1,4 @@
-"""`efctl help [TOPIC]`: a page of the help (efsupervisor.help), or else what the command line says of a command itself.
+"""`efctl help [TOPIC]`: a page of the help (efsupervisor.help); of a command that is no verb and has none there, what the command line says of it.
 
 Needs no supervisor.
 """
@@ -9,43 +9,10 @@ from collections.abc import Sequence
 
 import click
 
+from efsupervisor import help as pages
 from efsupervisor.cli.output import Output
-from efsupervisor.errors import TABLE, Code, EfError
+from efsupervisor.errors import Code, EfError
 from efsupervisor.messages.call import Text
-
-_MEANINGS: dict[Code, str] = {
-    Code.OK: "done",
-    Code.TASK_FAILED: "a task failed, or several failed for different reasons",
-    Code.USAGE: "the command line was not understood",
-    Code.NO_SUCH_TASK: "there is no such task, flow, group, schedule or topic",
-    Code.BAD_STATE: "it cannot be done in the state that is",
-    Code.EXISTS: "there is one of this name already",
-    Code.NO_INPUT: "the task takes no events",
-    Code.TOO_LARGE: "it is larger than what is allowed",
-    Code.BAD_NAME: "a name is not allowed",
-    Code.BAD_REQUEST: "what was asked, or what was answered, makes no sense",
-    Code.DAMAGED: "a file is damaged",
-    Code.GONE: "what was asked for is not kept any more",
-    Code.NOT_RUNNING: "no supervisor runs, or the part of it that is needed",
-    Code.INTERNAL: "a mistake of the program itself",
-    Code.SYSTEM: "the operating system refused something",
-    Code.ALREADY_RUNNING: "another supervisor is there already",
-    Code.TIMEOUT: "no answer in time",
-    Code.VERSION: "the supervisor is of another version",
-    Code.REFUSED: "not allowed",
-    Code.CONFIG: "the configuration is wrong",
-}
-EXIT_STATUSES = "exit-statuses"
-
-
-def exit_statuses() -> str:
-    """What each exit status means; made from errors.TABLE."""
-    lines: dict[int, list[str]] = {}
-    for code, verdict in TABLE.items():
-        lines.setdefault(verdict.exit_status, []).append(_MEANINGS[code])
-    lines[130] = ["interrupted (Ctrl-C)"]
-    lines[141] = ["the reader of the output has gone away"]
-    return "Exit statuses of efctl\n\n" + "".join(f"  {status:3}  {'; or '.join(meanings)}\n" for status, meanings in sorted(lines.items()))
 
 
 def show(topic: Sequence[str], root: click.Group, output: Output, language: str, *, as_json: bool) -> int:
@@ -55,12 +22,13 @@ def show(topic: Sequence[str], root: click.Group, output: Output, language: str,
 
 def page(topic: Sequence[str], root: click.Group, language: str) -> str:
     """The page about a topic; the overview without one."""
-    if list(topic) == [EXIT_STATUSES]:
-        return exit_statuses()
-    own = of_command(topic, root)
-    if own:
+    try:
+        return pages.text(" ".join(topic), language)
+    except EfError as error:
+        own = of_command(topic, root) if error.code is Code.NO_SUCH_TASK else ""
+        if not own:
+            raise
         return own
-    raise EfError(f"there is no help about {' '.join(topic)}; `efctl help` lists what there is", Code.NO_SUCH_TASK)
 
 
 def of_command(topic: Sequence[str], root: click.Group) -> str:
