@@ -42,6 +42,7 @@ RETRY_S = 0.02
 STUCK_S = 10.0
 IDLE_S = 60.0
 REFUSED_S = 1.0
+"""How often refusals are noted."""
 
 
 class RouterPeer:
@@ -57,6 +58,8 @@ class RouterPeer:
         self.frame: bytes | None = None
         self.stuck_at: float | None = None
         self._router = router
+        self._complained_at = -REFUSED_S
+        self._unsaid = 0
 
     def __str__(self) -> str:
         return f"uid {self.uid} pid {self.pid}"
@@ -83,6 +86,14 @@ class RouterPeer:
         """Send these in order, as fast as the peer reads."""
         self.outbox.append(iter(frames))
         self._router.pump(self)
+
+    def complain(self, sentence: str, log: logging.Logger) -> None:
+        """Note what is wrong with a message; once in a while and with a count, for there may be a flood of them."""
+        if self._router.reactor.now - self._complained_at < REFUSED_S:
+            self._unsaid += 1
+            return
+        log.warning("%s: %s%s", self, sentence, f" (and {self._unsaid} more since the last such line)" if self._unsaid else "")
+        self._complained_at, self._unsaid = self._router.reactor.now, 0
 
     def next_frame(self) -> bytes | None:
         """The frame that is to leave now; None when there is none."""
@@ -118,6 +129,7 @@ class Router:
         self._fd = int(self._socket.getsockopt(zmq.FD))
         reactor.watch(self._fd, READ, lambda _events: self._ready())
         reactor.defer(self._ready)
+        reactor.defer(self._monitored)
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -165,7 +177,7 @@ class Router:
 
     def _monitored(self) -> None:
         """Connections that libzmq did not let in; noted once in a while, for they may be many."""
-        while int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+        while not self._monitor.closed and int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             zmq.utils.monitor.recv_monitor_message(self._monitor, zmq.NOBLOCK)
             if self.reactor.now - self._refused_at > REFUSED_S:
                 self._refused_at = self.reactor.now
@@ -197,7 +209,7 @@ class Router:
             message = self._message(parts)
             self._take(peer, message)
         except EfError as error:
-            self._log.warning("%s: %s", peer, error.message)
+            peer.complain(error.message, self._log)
             peer.tell(FailedReply(id="", code=error.code, sentence=error.message))
 
     def _peer(self, parts: list[zmq.Frame]) -> RouterPeer | None:
