@@ -198,8 +198,8 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_s: float = 0.0
     log_format: str = "text"
     services: bool = True
-    heartbeat_s: float = 1.0
-    heartbeat_deadline_s: float = 5.0
+    heartbeat_s: float = 2.0
+    heartbeat_deadline_s: float = 4.0
     history: int = 100_000
     alerts: int = 10_000
     web: WebSpec = WebSpec()

@@ -110,8 +110,8 @@ class Rhythm(NamedTuple):
     more).  leave: from the word to leave to SIGKILL.  abort: from SIGABRT to SIGKILL.  look: before a verdict the loop turns for so long, so that
     signs that lie unread are read."""
 
-    period: float = 1.0
-    deadline: float = 5.0
+    period: float = 2.0
+    deadline: float = 4.0
     start: float = 7.0
     leave: float = 2.0
     abort: float = 0.3
@@ -134,10 +134,6 @@ class Rhythm(NamedTuple):
                 return None
 
 
-HOST_BEATS = 2
-"""The host's signs of life come at every second heartbeat: the Core is to wake up rarely."""
-
-
 def sibling_rhythm(heartbeat_s: float, deadline_s: float) -> Rhythm:
     """How the host judges a sibling."""
     return Rhythm(period=heartbeat_s, deadline=deadline_s)
@@ -145,7 +141,12 @@ def sibling_rhythm(heartbeat_s: float, deadline_s: float) -> Rhythm:
 
 def host_rhythm(heartbeat_s: float, deadline_s: float) -> Rhythm:
     """How the Core judges the host; it has its siblings to end before it leaves."""
-    return Rhythm(period=HOST_BEATS * heartbeat_s, deadline=deadline_s, leave=Rhythm().leave + 1.0)
+    return Rhythm(period=heartbeat_s, deadline=deadline_s, leave=Rhythm().leave + 1.0)
+
+
+def until_beat_s(now: float, heartbeat_s: float) -> float:
+    """Until the next sign of life: all of them fall on the same instants of the monotonic clock, so that who listens to several wakes up once."""
+    return heartbeat_s - now % heartbeat_s
 
 
 def is_quick(lived_s: float, status: int | None) -> bool:

@@ -33,7 +33,7 @@ import zmq  # noqa: F401  without a context; in pages that the siblings share
 from efsupervisor.channel import Channel
 from efsupervisor.conf.schema import SupervisorSpec
 from efsupervisor.core.keeper import Born, Keeper
-from efsupervisor.core.keeping import HOST_BEATS, Phase, sibling_rhythm
+from efsupervisor.core.keeping import Phase, sibling_rhythm, until_beat_s
 from efsupervisor.core.sibling import Place, Sibling, bind_to_parent
 from efsupervisor.core.sibling_log import Ends, Listener, install, redirect
 from efsupervisor.errors import EfError
@@ -158,7 +158,7 @@ class Host:
     # The Core -------------------------------------------------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        self._reactor.after(HOST_BEATS * self._spec.heartbeat_s, self._beat)
+        self._reactor.after(until_beat_s(self._reactor.now, self._spec.heartbeat_s), self._beat)
         self._beats += 1
         self._line.send(Pong(number=self._beats))
 

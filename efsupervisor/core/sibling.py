@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 from efsupervisor.channel import Channel
 from efsupervisor.conf.schema import SupervisorSpec
+from efsupervisor.core.keeping import until_beat_s
 from efsupervisor.log import LEVELS
 from efsupervisor.messages import Configure, Health, Leave, Ping, Pong, ToService
 from efsupervisor.reactor import Reactor
@@ -133,7 +134,7 @@ class Sibling:
     # The line to the host ---------------------------------------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        self.reactor.after(self.spec.heartbeat_s, self._beat)
+        self.reactor.after(until_beat_s(self.reactor.now, self.spec.heartbeat_s), self._beat)
         self._beats += 1
         self._line.send(Pong(number=self._beats))
 

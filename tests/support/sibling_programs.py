@@ -4,6 +4,7 @@ The Core imports this module in the host's process (launcher_siblings.py says so
 
     fail.NAME     it raises at its start
     hang.NAME     its loop is caught in a callback, from the next look on
+    still         (at its start) it never looks for orders, so it never wakes up for them
     flood         every sibling logs as fast as it can: `NAME PID record N`; at its end NAME.PID.count says how many
 """
 
@@ -16,6 +17,7 @@ from efsupervisor.core.sibling import Sibling
 from efsupervisor.errors import EfError
 
 LOOK_S = 0.05
+"""How often they look for orders."""
 BURST = 50
 PADDING = "x" * 60
 
@@ -30,7 +32,8 @@ class Program:
         self.count = 0
         sibling.on_leave(self.leave)
         sibling.on_configure(lambda spec: sibling.log.info("configured: web.port %d", spec.web.port))
-        self.look()
+        if not self.told("still"):
+            self.look()
         if self.told("flood"):
             self.flood()
 

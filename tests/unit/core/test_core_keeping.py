@@ -7,9 +7,11 @@ import signal
 
 import pytest
 
-from efsupervisor.core.keeping import TABLE, Effect, Input, Phase, Rhythm, host_rhythm, is_quick, sibling_rhythm, step
+from efsupervisor.conf.schema import SupervisorSpec
+from efsupervisor.core.keeping import TABLE, Effect, Input, Phase, Rhythm, host_rhythm, is_quick, sibling_rhythm, step, until_beat_s
 from efsupervisor.states import State
 
+USUAL = (SupervisorSpec().heartbeat_s, SupervisorSpec().heartbeat_deadline_s)
 ALIVE = {Phase.STARTING, Phase.RUNNING, Phase.LEAVING, Phase.ABORTING, Phase.KILLED}
 BY_KILL, BY_SEGV, BY_EXIT = signal.SIGKILL.value, signal.SIGSEGV.value, 1 << 8
 
@@ -81,7 +83,7 @@ def test_each_phase_that_waits_owns_one_deadline_and_its_end_leads_on() -> None:
             assert wait is not None and step(phase, wait[1]).phase is not phase
 
 
-@pytest.mark.parametrize("rhythm", [host_rhythm(1.0, 5.0), sibling_rhythm(1.0, 5.0)])
+@pytest.mark.parametrize("rhythm", [host_rhythm(*USUAL), sibling_rhythm(*USUAL)])
 def test_with_the_settings_as_they_come_a_hang_is_found_and_ended_within_eight_seconds(rhythm: Rhythm) -> None:
     for phase in (Phase.STARTING, Phase.RUNNING):
         wait = rhythm.wait(phase, 0)
@@ -90,7 +92,7 @@ def test_with_the_settings_as_they_come_a_hang_is_found_and_ended_within_eight_s
 
 
 def test_the_host_is_given_the_time_that_its_siblings_are_given_to_leave() -> None:
-    assert host_rhythm(1.0, 5.0).leave > sibling_rhythm(1.0, 5.0).leave
+    assert host_rhythm(*USUAL).leave > sibling_rhythm(*USUAL).leave
 
 
 def test_a_helper_that_keeps_dying_is_started_ever_later_but_never_later_than_five_seconds() -> None:
@@ -109,3 +111,9 @@ def test_who_ends_by_itself_must_live_longer_than_who_was_killed_not_to_count_as
 
 def test_people_are_told_states_that_they_know() -> None:
     assert {phase.state for phase in Phase} == {State.STOPPED, State.STARTING, State.RUNNING, State.STOPPING, State.BACKOFF}
+
+
+def test_signs_of_life_fall_together_whenever_their_senders_began() -> None:
+    for now in (0.0, 0.3, 1.999, 2.0, 1_000_000.7):
+        assert 0 < until_beat_s(now, 2.0) <= 2.0
+        assert (now + until_beat_s(now, 2.0)) % 2.0 == pytest.approx(0.0, abs=1e-6)
