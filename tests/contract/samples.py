@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from efsupervisor import messages
-from efsupervisor.conf.schema import InputSpec, OutputSpec, TaskSpec
+from efsupervisor.conf.schema import FlowSpec, GroupSpec, InputSpec, OutputSpec, ScheduleSpec, TaskSpec
 from efsupervisor.errors import Code
 from efsupervisor.states import Framing, Goal, Kind, Mode, Protocol, State
 from tests.contract import service_samples
@@ -56,7 +56,19 @@ WIRING = messages.Wiring(
     task_dir="/var/tasks/abcdefghijkl",
     namespace="n1",
     inputs=[
-        messages.InEdge(id="0123456789abcdef", producer="p", folder="/f", journal="/j", producer_dir="/p", mode=Mode.SHARE, member=3, max_lag=1024)
+        messages.InEdge(
+            id="0123456789abcdef",
+            producer="p",
+            folder="/f",
+            journal="/j",
+            producer_dir="/p",
+            mode=Mode.SHARE,
+            member=3,
+            max_lag=1024,
+            overflow="drop-oldest",
+            peers=["/q"],
+            job=True,
+        )
     ],
     outputs=[
         messages.OutEdge(
@@ -70,6 +82,8 @@ WIRING = messages.Wiring(
         )
     ],
     log="/var/log/efsupervisord.log",
+    log_level="debug",
+    log_format="json",
 )
 
 STATUS = messages.TaskStatus(
@@ -93,6 +107,48 @@ STATUS = messages.TaskStatus(
     health="hung",
     worker_pid=8,
     incarnation=9,
+)
+
+FLOW = FlowSpec(
+    name="f",
+    producers=["a"],
+    consumers=["b", "c"],
+    mode=Mode.SHARE,
+    start="begin",
+    max_lag=4096,
+    overflow="drop-oldest",
+    on_consumers_done="continue",
+)
+GROUP = GroupSpec(name="g", tasks=["a", "이*"])
+SCHEDULE = ScheduleSpec(
+    name="s", cron="*/5 * * * *", timezone="Asia/Seoul", act=["a"], trm=["b"], task="c", put="now {time}", missed="once", enabled=False
+)
+OUTCOME = messages.Outcome(task="a", ok=False, code=Code.BAD_STATE, sentence="it is stopping")
+EVENT = messages.EventRow(
+    seq=7,
+    wall=1700000000.25,
+    what="state",
+    task="a",
+    sentence="asked by uid 0 pid 7",
+    before="STOPPED",
+    after="STARTING",
+    pid=12,
+    event=b"\0\xff",
+    lines=["x"],
+)
+RUN = messages.RunRow(
+    number=3,
+    task="a",
+    incarnation=2,
+    began=1700000000.0,
+    ended=1700000001.5,
+    exit_status=768,
+    exit_known=True,
+    state="BACKOFF",
+    reason="exit status 3",
+    out_bytes=4,
+    err_bytes=5,
+    pid=12,
 )
 
 SAMPLES: dict[str, list[object]] = {
@@ -137,25 +193,90 @@ SAMPLES: dict[str, list[object]] = {
         messages.HoldInput(incarnation=2, path="/run/in.2"),
         messages.ReleaseInput(incarnation=2),
         messages.PutDone(put_id="one", offset=77, error="no room"),
-        messages.Alert(what="dead-letter", sentence="five deliveries", event=b"\0\xff", lines=["a", "b"]),
+        messages.Alert(what="dead-letter", sentence="five deliveries", event=b"\0\xff", lines=["a", "b"], wall=1700000000.25),
     ],
     "Request": [
-        messages.StatusRequest(id="1", names=["a", "이벤트"]),
-        messages.ActRequest(id="2", names=["all"], wait=False),
-        messages.TrmRequest(id="3", names=["a"], wait=True),
-        messages.PutRequest(id="4", task="a", put_id="one", data=b"\0\xff"),
-        messages.ReadRequest(id="5", task="a", stream="dead", offset=9, lines=3, limit=100),
-        messages.ShutdownRequest(id="6"),
-        messages.VersionRequest(id="7"),
+        messages.StatusRequest(id="1", asked_by="web", names=["a", "이벤트"]),
+        messages.ActRequest(id="2", asked_by="web", names=["all"], wait=False),
+        messages.TrmRequest(id="3", asked_by="web", names=["a"], wait=True),
+        messages.RestartRequest(id="9", asked_by="web", names=["g"], wait=False),
+        messages.PutRequest(id="4", asked_by="web", task="a", put_id="one", data=b"\0\xff"),
+        messages.ReadRequest(id="5", asked_by="web", task="a", stream="dead", offset=9, lines=3, limit=100),
+        messages.ClearRequest(id="10", asked_by="web", names=["a"]),
+        messages.SpecsRequest(id="11", asked_by="web", names=["a"]),
+        messages.AddTaskRequest(id="12", asked_by="web", spec=SPEC, replace=True),
+        messages.DelTaskRequest(id="13", asked_by="web", names=["a"]),
+        messages.FlowsRequest(id="14", asked_by="web", names=["f"]),
+        messages.AddFlowRequest(id="15", asked_by="web", flow=FLOW, replace=True),
+        messages.DelFlowRequest(id="16", asked_by="web", names=["f"]),
+        messages.GroupsRequest(id="17", asked_by="web"),
+        messages.SetGroupRequest(id="18", asked_by="web", group=GROUP),
+        messages.DelGroupRequest(id="19", asked_by="web", names=["g"]),
+        messages.SchedulesRequest(id="20", asked_by="web"),
+        messages.SetScheduleRequest(id="21", asked_by="web", schedule=SCHEDULE),
+        messages.DelScheduleRequest(id="22", asked_by="web", names=["s"]),
+        messages.SettingsRequest(id="23", asked_by="web"),
+        messages.SetSettingRequest(id="24", asked_by="web", key="web.port", value="8080"),
+        messages.RereadRequest(id="25", asked_by="web", apply=True, accept_removals=True),
+        messages.EventsRequest(id="26", asked_by="web", since=5, limit=6, wait_s=7.5, names=["a"], what=["state"]),
+        messages.HistoryRequest(id="27", asked_by="web", names=["a"], limit=6, before=7),
+        messages.ServicesRequest(id="28", asked_by="web"),
+        messages.ShutdownRequest(id="6", asked_by="web"),
+        messages.VersionRequest(id="7", asked_by="web"),
     ],
     "Reply": [
         messages.StatusReply(id="1", tasks=[STATUS], more=True),
-        messages.DoneReply(id="2", outcomes=[messages.Outcome(task="a", ok=False, code=Code.BAD_STATE, sentence="it is stopping")]),
+        messages.DoneReply(id="2", outcomes=[OUTCOME]),
         messages.ReadReply(id="5", offset=9, data=b"\0\xff\n", next=12, end=40),
         messages.VersionReply(id="7", version="0.1.0", pid=3, since_wall=1700000000.5, protocol=1),
         messages.FailedReply(id="8", code=Code.NO_SUCH_TASK, sentence="nosuch: did you mean such?"),
+        messages.SpecsReply(
+            id="11",
+            tasks=[messages.TaskDetail(spec=SPEC, origin="added", folder="/t", groups=["g"], from_tasks=["p"], to_tasks=["c"])],
+            more=True,
+        ),
+        messages.FlowsReply(
+            id="14",
+            rows=[
+                messages.FlowRow(
+                    flow="f",
+                    producer="a",
+                    consumers=["b"],
+                    mode=Mode.SHARE,
+                    origin="added",
+                    lag_bytes=1,
+                    max_lag=2,
+                    overflow="drop-oldest",
+                    held_back=True,
+                )
+            ],
+            more=True,
+        ),
+        messages.GroupsReply(id="17", rows=[messages.GroupRow(name="g", tasks=["a*"], members=["a1"], origin="added")], more=True),
+        messages.SchedulesReply(
+            id="20", rows=[messages.ScheduleRow(spec=SCHEDULE, origin="added", next_wall=1.5, last_wall=2.5, last_outcome="1 as wanted")], more=True
+        ),
+        messages.SettingsReply(id="23", rows=[messages.SettingRow(key="web.port", value="8080", origin="set", live=False)], more=True),
+        messages.DifferenceReply(
+            id="25",
+            changes=[messages.Change(noun="task", name="a", what="changed", fields=["command"], effect="restarts")],
+            applied=True,
+            more=True,
+        ),
+        messages.EventsReply(id="26", rows=[EVENT], next=8, lost=2),
+        messages.HistoryReply(id="27", rows=[RUN]),
+        messages.ServicesReply(
+            id="28",
+            rows=[
+                messages.ServiceRow(
+                    name="web", state=State.BACKOFF, pid=3, since=1700000000.5, restarts=2, reason="killed", health="its port is taken"
+                )
+            ],
+            ailments=["the disk is full"],
+        ),
     ],
 }
+
 SAMPLES |= service_samples.SAMPLES
 
 
