@@ -17,7 +17,7 @@ from efsupervisor.errors import Code, EfError
 from efsupervisor.messages import RunRow
 from efsupervisor.states import Goal
 from efsupervisor.system import short_id
-from tests.unit.core.stores import Told, Woken, alert, asides, filled, opened, path_in, run, sql, task
+from tests.support.stores import Told, Woken, alert, asides, filled, old_file, opened, path_in, run, sql, task
 
 
 def again(store: Store, folder: Path) -> Store:
@@ -241,28 +241,8 @@ def test_pages_are_found_by_an_index_and_never_by_a_walk_through_everything(tmp_
 
 # Versions ------------------------------------------------------------------------------------------------------------------------------------------
 
-VERSION_1 = (
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA application_id=1164333942",
-    "PRAGMA user_version=1",
-    "CREATE TABLE saved (kind TEXT NOT NULL, key TEXT NOT NULL, position INTEGER NOT NULL, value BLOB NOT NULL, "
-    "PRIMARY KEY (kind, key)) WITHOUT ROWID",
-    "CREATE TABLE history (number INTEGER PRIMARY KEY, task TEXT NOT NULL, value BLOB NOT NULL)",
-    "CREATE TABLE alerts (seq INTEGER PRIMARY KEY, task TEXT NOT NULL, value BLOB NOT NULL)",
-    """INSERT INTO saved VALUES ('mark', 'version', 0, CAST('{"number":1}' AS BLOB))""",
-    """INSERT INTO saved VALUES ('task', 'rq3egd3hxxni', 2, CAST('{"name":"b","command":["/bin/b"]}' AS BLOB))""",
-    """INSERT INTO saved VALUES ('task', 'zklqp7hiw3ls', 1, CAST('{"name":"a","command":["/bin/a"]}' AS BLOB))""",
-    """INSERT INTO history VALUES (7, 'zklqp7hiw3ls', CAST('{"number":7,"task":"a","incarnation":1,"began":1.0,"ended":2.0}' AS BLOB))""",
-)
-
-
-def old(folder: Path) -> None:
-    (folder / "lib").mkdir(mode=0o700)
-    sql(folder, *VERSION_1)
-
-
 def test_a_file_of_version_1_is_brought_up_to_date_and_nothing_of_it_is_lost(tmp_path: Path) -> None:
-    old(tmp_path)
+    old_file(tmp_path)
     log = Told()
     store = opened(tmp_path, log)
     assert [each.name for each in store.saved().tasks] == ["a", "b"]

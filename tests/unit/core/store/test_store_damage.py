@@ -11,7 +11,7 @@ import pytest
 
 from efsupervisor.core.store_schema import PAGE
 from efsupervisor.messages import RunRow
-from tests.unit.core.stores import TASKS, Told, Woken, asides, filled, laid, opened, original, path_in, run, sql, task
+from tests.support.stores import TASKS, Told, Woken, asides, filled, laid, opened, original, path_in, run, sql, task
 
 OPEN_S = 1.0
 

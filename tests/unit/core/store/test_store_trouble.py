@@ -12,7 +12,7 @@ from efsupervisor.core import store_listings
 from efsupervisor.core.store import MEND_S, RETRY_S, Store
 from efsupervisor.errors import Code, EfError
 from efsupervisor.states import Goal
-from tests.unit.core.stores import Clock, Told, Woken, alert, asides, filled, opened, path_in, run, task
+from tests.support.stores import Clock, Told, Woken, alert, asides, filled, opened, path_in, run, task
 
 AT_ONCE_S = 0.2
 

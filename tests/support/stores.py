@@ -126,3 +126,24 @@ def laid(folder: Path, data: bytes, wal: bytes) -> None:
     Path(path_in(folder)).write_bytes(data)
     if wal:
         Path(path_in(folder) + "-wal").write_bytes(wal)
+
+
+VERSION_1 = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA application_id=1164333942",
+    "PRAGMA user_version=1",
+    "CREATE TABLE saved (kind TEXT NOT NULL, key TEXT NOT NULL, position INTEGER NOT NULL, value BLOB NOT NULL, "
+    "PRIMARY KEY (kind, key)) WITHOUT ROWID",
+    "CREATE TABLE history (number INTEGER PRIMARY KEY, task TEXT NOT NULL, value BLOB NOT NULL)",
+    "CREATE TABLE alerts (seq INTEGER PRIMARY KEY, task TEXT NOT NULL, value BLOB NOT NULL)",
+    """INSERT INTO saved VALUES ('mark', 'version', 0, CAST('{"number":1}' AS BLOB))""",
+    """INSERT INTO saved VALUES ('task', 'rq3egd3hxxni', 2, CAST('{"name":"b","command":["/bin/b"]}' AS BLOB))""",
+    """INSERT INTO saved VALUES ('task', 'zklqp7hiw3ls', 1, CAST('{"name":"a","command":["/bin/a"]}' AS BLOB))""",
+    """INSERT INTO history VALUES (7, 'zklqp7hiw3ls', CAST('{"number":7,"task":"a","incarnation":1,"began":1.0,"ended":2.0}' AS BLOB))""",
+)
+
+
+def old_file(folder: Path) -> None:
+    """A file of version 1."""
+    (folder / "lib").mkdir(mode=0o700)
+    sql(folder, *VERSION_1)
