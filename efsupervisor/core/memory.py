@@ -81,7 +81,9 @@ class Memory:
 
     def known(self, uid: int, request_id: str, who: str, request: msgspec.Struct) -> tuple[Asked, bool]:
         """The entry of a request, and whether it is a new one that is to be worked.  A request without an id is always new and never remembered."""
-        content = hashlib.sha256(msgspec.json.encode(request)).digest()
+        # who asked is told by each door in its own words; a retry through another one is the same request
+        same = msgspec.structs.replace(request, asked_by="") if hasattr(request, "asked_by") else request
+        content = hashlib.sha256(msgspec.json.encode(same)).digest()
         former = self._asked.get((uid, request_id)) if request_id else None
         if former is None:
             asked = Asked(who, content)
