@@ -49,7 +49,8 @@ chaos: $(VENV)/.check  ## the full chaos run: kills at random and at fault point
 bench: $(VENV)/.check  ## measure, and the peers that are installed beside it
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/.docs  ## README and docs/ as HTML pages in build/docs
+docs: $(VENV)/.docs  ## manual pages and tables made from the code; README and docs/ as HTML pages in build/docs
+	$(BIN)/python -m docs.generate
 	@mkdir -p build/docs
 	@for page in README.rst CHANGES.rst docs/*.rst; do \
 	    $(BIN)/python -m docutils --halt=warning --strip-comments "$$page" build/docs/"$$(basename "$$page" .rst)".html || exit 1; done

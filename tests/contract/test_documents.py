@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from docs.generate import pages
 from efsupervisor.cli import grammar
 from efsupervisor.conf.loader import load
 from efsupervisor.conf.schema import (
@@ -26,9 +28,10 @@ from efsupervisor.conf.schema import (
     WebSpec,
 )
 from efsupervisor.errors import TABLE, Code
-from efsupervisor.help.reference import HEADINGS, with_tables
+from efsupervisor.help.reference import HEADINGS
 from efsupervisor.states import Protocol
 
+PAGES = pages()
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
 CONFIGURATION = (ROOT / "docs" / "configuration.rst").read_text(encoding="utf-8")
@@ -59,9 +62,20 @@ def test_every_key_is_explained_and_no_other(heading: str) -> None:
     assert explained == [key for key in keys if key]
 
 
-def test_the_tables_of_keys_are_those_of_the_code() -> None:
+def test_every_table_of_keys_has_its_heading() -> None:
     assert [heading.partition("\n")[0] for heading in SECTIONS] == list(HEADINGS)
-    assert with_tables(CONFIGURATION) == CONFIGURATION, "docs/configuration.rst is stale: make docs"
+
+
+@pytest.mark.parametrize("path", list(PAGES), ids=lambda path: path.name)
+def test_what_is_made_from_the_code_is_as_the_code_says(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == PAGES[path], f"{path.name} is stale: make docs"
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not here")
+@pytest.mark.parametrize("path", sorted(path for path in PAGES if path.parent.name == "man"), ids=lambda path: path.name)
+def test_a_manual_page_is_set_without_a_warning(path: Path) -> None:
+    done = subprocess.run(["groff", "-ww", "-man", "-Tutf8", "-z", str(path)], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_every_command_is_in_the_readme() -> None:
