@@ -86,7 +86,7 @@ class Altering:
 
     def _remove(self, asked: Asked, request_id: str, going: list[Task], outcomes: list[Outcome]) -> None:
         names = [task.name for task in going]
-        pending = Pending(asked, Goal.TRM, len(going), outcomes, lambda done: asked.reply(_removed(request_id, done)))
+        pending = Pending(Goal.TRM, len(going), outcomes, lambda done: asked.reply(_removed(request_id, done)))
 
         def save() -> None:
             for name in names:

@@ -136,7 +136,6 @@ class Desk:
 
     def forget(self, client: Client) -> None:
         """The client is gone; what it asked for goes on."""
-        self._core.waiting.forget(client)
         self._showing.gone(client)
         self._memory.gone(client)
 
@@ -171,7 +170,7 @@ class Desk:
         if not self._core.has_room(len(tasks)):
             raise EfError("too many requests wait already; try again", Code.REFUSED)
         if request.wait and tasks:
-            pending = Pending(asked, goal, len(tasks), unknown, lambda done: asked.reply(done_frames(request.id, done)))
+            pending = Pending(goal, len(tasks), unknown, lambda done: asked.reply(done_frames(request.id, done)))
             queue(tasks, str(asked), pending, intent=True)
             return
         queue(tasks, str(asked), intent=True)

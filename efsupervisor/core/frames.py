@@ -36,6 +36,16 @@ def paged(rows: Iterable[R], frame: Callable[[list[R], bool], F]) -> Iterator[F]
     yield frame(part, False)
 
 
+def fitting(rows: list[R]) -> list[R]:
+    """As many of the first rows as one frame takes; at least one."""
+    size = 0
+    for number, each in enumerate(rows):
+        size += len(_json.encode(each)) + 1
+        if number and size > ROOM:
+            return rows[:number]
+    return rows
+
+
 def status_frames(request_id: str, rows: Iterable[TaskStatus]) -> Iterator[StatusReply]:
     """StatusReply after StatusReply, all but the last with `more`."""
     return paged(rows, lambda part, more: StatusReply(id=request_id, tasks=part, more=more))

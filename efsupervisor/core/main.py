@@ -115,7 +115,7 @@ def merged(config: Config, store: Store) -> Merged:
 
 def make_desk(core: Core, descriptors: Descriptors, since: float) -> Desk:
     """Who answers clients, and what that takes."""
-    updating = Updating(core)
+    updating = Updating(core, affordable)
     updating.on_settings.append(core.configure)
     updating.on_schedules = lambda: core.timetable.keep(core.config.schedules)
     reread = Reread(core.config.source, core.reactor, REAL, descriptors, core.leave)

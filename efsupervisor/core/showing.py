@@ -15,7 +15,7 @@ from efsupervisor.core.changes import is_live
 from efsupervisor.core.control import Client
 from efsupervisor.core.core import Core
 from efsupervisor.core.events import Found
-from efsupervisor.core.frames import paged
+from efsupervisor.core.frames import fitting, paged
 from efsupervisor.core.registry import ALL
 from efsupervisor.core.saved import FLOW, GROUP, SCHEDULE, SETTING, TASK
 from efsupervisor.core.tasks import Task
@@ -49,8 +49,7 @@ from efsupervisor.system import folded, short_id
 from efsupervisor.task.stdin import read_hint
 
 MAX_EVENTS = 1000
-MAX_RUNS = 400
-"""Rows of one answer that are sure to fit into a frame."""
+MAX_RUNS = 1000
 
 
 class Showing:
@@ -188,7 +187,7 @@ class Showing:
         """Ended runs, newest first."""
         limit = max(1, min(request.limit, MAX_RUNS))
         rows = self._core.store.history(tuple(self._names(request.names)), limit, request.before)
-        return HistoryReply(id=request.id, rows=rows)
+        return HistoryReply(id=request.id, rows=fitting(rows))
 
     def _names(self, words: list[str]) -> Iterable[str]:
         """Task names for words; a word that is no task's any more stands for itself, for what happened to it is still known."""

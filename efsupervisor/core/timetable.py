@@ -98,7 +98,7 @@ class Timetable:
             told.add(unknown)
             return
         queue = self._core.act_task if goal is Goal.ACT else self._core.trm_task
-        queue(tasks, f"schedule {spec.name}", Pending(self, goal, len(tasks), unknown, told.add), intent=True)
+        queue(tasks, f"schedule {spec.name}", Pending(goal, len(tasks), unknown, told.add), intent=True)
 
     def _put(self, due: Due, told: _Outcomes) -> None:
         spec = due.spec

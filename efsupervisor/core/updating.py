@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from efsupervisor.conf.schema import SupervisorSpec, TaskSpec
+from efsupervisor.conf.schema import Config, SupervisorSpec, TaskSpec
 from efsupervisor.core.changes import ADDED, REMOVED, RESTARTS, difference
 from efsupervisor.core.core import Core
 from efsupervisor.core.saved import Merged
@@ -29,11 +29,12 @@ from efsupervisor.system import folded, short_id
 
 
 class Updating:
-    """Applies changes to one Core.  on_settings: called with the supervisor's settings when they are others than before; on_schedules: when schedules
-    are."""
+    """Applies changes to one Core.  afford: EfError when this machine does not allow so many tasks.  on_settings: called with the supervisor's
+    settings when they are others than before; on_schedules: when schedules are."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, afford: Callable[[Config], object]) -> None:
         self._core = core
+        self._afford = afford
         self.on_settings: list[Callable[[SupervisorSpec], None]] = []
         self.on_schedules: Callable[[], None] = lambda: None
 
@@ -44,6 +45,8 @@ class Updating:
         changes = difference(old.config, new.config)
         for spec in _new_or_changed(old, new):
             core.types(spec.type)
+        if len(new.config.tasks) > len(old.config.tasks):
+            self._afford(new.config)
         wirings = core.wirer.wire(new.config, frozenset(edge.id for edge in edges(old.config)))
         save()
         core.merged = new

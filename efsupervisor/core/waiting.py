@@ -1,7 +1,8 @@
 """Replies that wait, as data: which client asked what, and which tasks have yet to come where it wants them.
 
 No thread and no call stack waits.  Whenever something about a task changes, `changed` asks the one judgement (tasks.settled) for each request that
-waits for it; the request whose last task is settled gets its reply.  A client that went away is forgotten with everything it waited for. """
+waits for it; the request whose last task is settled gets its reply.  Whether the one who asked is still there is
+not its business: an answer to somebody who left is remembered for when it asks again (core/memory.py). """
 
 from __future__ import annotations
 
@@ -15,10 +16,9 @@ from efsupervisor.states import Goal
 class Pending:
     """One request.  `unworked` entries are still in a queue; `waits_for` were worked and are not settled."""
 
-    __slots__ = ("_reply", "client", "outcomes", "unworked", "waits_for", "wish")
+    __slots__ = ("_reply", "outcomes", "unworked", "waits_for", "wish")
 
-    def __init__(self, client: object, wish: Goal, unworked: int, outcomes: list[Outcome], reply: Callable[[list[Outcome]], None]) -> None:
-        self.client = client
+    def __init__(self, wish: Goal, unworked: int, outcomes: list[Outcome], reply: Callable[[list[Outcome]], None]) -> None:
         self.wish = wish
         self.unworked = unworked
         self.outcomes = outcomes
@@ -70,13 +70,6 @@ class Waiting:
                 pending.finish_if_complete()
         if not pendings:
             self._by_task.pop(task, None)
-
-    def forget(self, client: object) -> None:
-        """The client is gone; what it asked for goes on."""
-        for task, pendings in list(self._by_task.items()):
-            pendings[:] = [pending for pending in pendings if pending.client is not client]
-            if not pendings:
-                del self._by_task[task]
 
     def __len__(self) -> int:
         return len({pending for pendings in self._by_task.values() for pending in pendings})

@@ -31,7 +31,7 @@ class Asker:
         self.replies: list[list[Outcome]] = []
 
     def asks(self, count: int, outcomes: list[Outcome] | None = None) -> Pending:
-        return Pending(self, Goal.ACT, count, outcomes or [], self.replies.append)
+        return Pending(Goal.ACT, count, outcomes or [], self.replies.append)
 
 
 def test_a_request_is_answered_once_when_its_last_task_is_settled() -> None:
@@ -72,13 +72,3 @@ def test_one_change_answers_everybody_who_waits_for_it() -> None:
     becomes(waiting, task, State.FATAL)
     assert not first.replies[0][0].ok
     assert not second.replies[0][0].ok
-
-
-def test_a_client_that_went_away_is_forgotten_and_the_others_are_not() -> None:
-    waiting, gone, stays, task = Waiting(), Asker(), Asker(), make("one")
-    waiting.worked(gone.asks(1), task)
-    waiting.worked(stays.asks(1), task)
-    waiting.forget(gone)
-    becomes(waiting, task, State.RUNNING)
-    assert not gone.replies
-    assert len(stays.replies) == 1

@@ -1,0 +1,115 @@
+"""The file and what was added by command make one configuration, whatever either holds."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, SupervisorSpec, TaskSpec
+from efsupervisor.core.saved import Merged, has_cycle, merge, put, with_setting, without
+from efsupervisor.core.store_rows import Saved
+from efsupervisor.errors import EfError
+
+
+def task(name: str, **more: object) -> TaskSpec:
+    return TaskSpec(name=name, command=["true"], **more)  # type: ignore[arg-type]
+
+
+def flow(name: str, producer: str, consumer: str) -> FlowSpec:
+    return FlowSpec(name=name, producers=[producer], consumers=[consumer])
+
+
+def types(name: str) -> object:
+    if name != "process":
+        raise EfError(f"there is no task type {name!r}")
+    return None
+
+
+def merged(file: Config, **added: object) -> Merged:
+    return merge(file, Saved(**added), with_setting, types)  # type: ignore[arg-type]
+
+
+FILE = Config(source="/etc/x.yaml", tasks=[task("a"), task("b")], flows=[flow("ab", "a", "b")], groups=[GroupSpec(name="both", tasks=["a", "b"])])
+
+
+def test_what_was_added_follows_what_the_file_says_in_its_own_order() -> None:
+    found = merged(FILE, tasks=[task("z"), task("c")], flows=[flow("bz", "b", "z")], groups=[GroupSpec(name="g", tasks=["z"])])
+    assert [spec.name for spec in found.config.tasks] == ["a", "b", "z", "c"]
+    assert [spec.name for spec in found.config.flows] == ["ab", "bz"]
+    assert [spec.name for spec in found.config.groups] == ["both", "g"]
+    assert found.aside == ()
+    assert found.file is FILE
+
+
+def test_the_origin_of_each_part_is_known_in_every_spelling() -> None:
+    found = merged(FILE, tasks=[task("Zeta")], schedules=[ScheduleSpec(name="s", cron="* * * * *")])
+    assert [found.origin("task", name) for name in ("A", "zeta", "ZETA")] == ["file", "added", "added"]
+    assert found.origin("schedule", "s") == "added"
+    assert found.origin("flow", "zeta") == "file"
+
+
+@pytest.mark.parametrize(
+    ("added", "word"),
+    [
+        ({"tasks": [task("A")]}, "task A"),
+        ({"tasks": [task("BOTH")]}, "task BOTH"),
+        ({"groups": [GroupSpec(name="Both", tasks=["a"])]}, "group Both"),
+        ({"groups": [GroupSpec(name="b", tasks=["a"])]}, "group b"),
+        ({"flows": [flow("AB", "a", "b")]}, "flow AB"),
+        ({"flows": [flow("x", "a", "gone")]}, "no task gone"),
+        ({"flows": [flow("x", "b", "a")]}, "closes a cycle"),
+        ({"tasks": [task("t", type="talend")]}, "no task type 'talend'"),
+        ({"settings": {"web.prot": "1"}}, "web.prot=1"),
+        ({"settings": {"web.port": "much"}}, "web.port=much"),
+    ],
+)
+def test_what_does_not_fit_the_file_is_set_aside_and_told_and_nothing_else_is(added: dict[str, object], word: str) -> None:
+    found = merged(FILE, **added)
+    assert found.config == FILE
+    assert len(found.aside) == 1 and word in found.aside[0]
+
+
+def test_a_group_may_not_have_the_name_of_a_task_that_was_added_before() -> None:
+    found = merged(FILE, tasks=[task("new")], groups=[GroupSpec(name="New", tasks=["a"])])
+    assert [spec.name for spec in found.config.groups] == ["both"]
+    assert "group New" in found.aside[0]
+
+
+def test_a_flow_whose_task_was_set_aside_follows_it() -> None:
+    found = merged(FILE, tasks=[task("t", type="talend")], flows=[flow("at", "a", "t")])
+    assert found.config.flows == FILE.flows
+    assert len(found.aside) == 2
+
+
+def test_settings_go_over_those_of_the_file() -> None:
+    file = msgspec.structs.replace(FILE, supervisor=SupervisorSpec(log_level="warning", history=5))
+    found = merged(file, settings={"log_level": "debug", "web.port": "8080"})
+    assert (found.config.supervisor.log_level, found.config.supervisor.web.port, found.config.supervisor.history) == ("debug", 8080, 5)
+    assert {found.origin("setting", key) for key in ("log_level", "web.port")} == {"added"}
+    assert found.origin("setting", "history") == "file"
+
+
+@pytest.mark.parametrize(
+    ("flows", "cycle"),
+    [
+        ([], False),
+        ([("f", "a", "b"), ("g", "b", "c")], False),
+        ([("f", "a", "b"), ("g", "b", "A")], True),
+        ([("f", "a", "a")], True),
+        ([("f", "a", "b"), ("g", "a", "c"), ("h", "b", "d"), ("i", "c", "d")], False),
+        ([("b", "a", "c"), ("a", "b", "c")], False),
+    ],
+)
+def test_a_cycle_is_one_of_tasks_and_not_of_names(flows: list[tuple[str, str, str]], cycle: bool) -> None:
+    assert has_cycle(flow(*each) for each in flows) is cycle
+
+
+def test_a_long_chain_is_no_matter_of_recursion() -> None:
+    assert not has_cycle(flow(f"f{n}", f"t{n}", f"t{n + 1}") for n in range(20_000))
+
+
+def test_a_part_is_put_in_its_own_place_or_at_the_end_and_taken_out_by_any_spelling() -> None:
+    parts = [task("a"), task("b")]
+    assert [(each.name, each.priority) for each in put(parts, task("A", priority=1))] == [("A", 1), ("b", 999)]
+    assert [each.name for each in put(parts, task("c"))] == ["a", "b", "c"]
+    assert [each.name for each in without(parts, ["B", "x"])] == ["a"]
