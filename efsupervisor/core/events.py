@@ -16,8 +16,9 @@ This module must never talk to a client, nor keep time; it is pure but for the s
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterator
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -78,6 +79,27 @@ class Waiter(NamedTuple):
     deadline: float
 
 
+class _Transition(msgspec.Struct, frozen=True, gc=False):
+    """One row of the ring: an EventRow without what only alerts have, a third smaller, and nothing for the collector to look at."""
+
+    seq: int
+    wall: float
+    task: str
+    sentence: str
+    before: str
+    after: str
+    pid: int
+
+    @property
+    def what(self) -> str:
+        return STATE
+
+    def row(self) -> EventRow:
+        return EventRow(
+            seq=self.seq, wall=self.wall, what=STATE, task=self.task, sentence=self.sentence, before=self.before, after=self.after, pid=self.pid
+        )
+
+
 class _Filter:
     """names: compared as names are; what: kinds."""
 
@@ -85,7 +107,7 @@ class _Filter:
         self._names = frozenset(map(folded, names))
         self._what = frozenset(what)
 
-    def __call__(self, row: EventRow) -> bool:
+    def __call__(self, row: EventRow | _Transition) -> bool:
         wanted = not self._what or row.what in self._what or (ALERT in self._what and row.what != STATE)
         return wanted and (not self._names or folded(row.task) in self._names)
 
@@ -103,7 +125,7 @@ class Events:
 
     def __init__(self, store: AlertStore, *, keep: int = 10_000, now_wall: float = 0.0, complete: bool = True) -> None:
         self._store = store
-        self._ring: deque[EventRow] = deque(maxlen=keep)
+        self._ring: deque[_Transition] = deque(maxlen=keep)
         self._next = max(store.mark("event"), store.newest_alert) + 1
         if not complete and not store.mark("event"):
             self._next = max(self._next, int((now_wall - EPOCH_WALL) * 1000))
@@ -127,7 +149,7 @@ class Events:
         if what == STATE:
             if len(self._ring) == self._ring.maxlen and self._ring:
                 self._lost_state = self._ring[0].seq
-            self._ring.append(row)
+            self._ring.append(_Transition(row.seq, wall, task, row.sentence, before, after, pid))
         else:
             self._store.alert(row)
         self._ring_the_bell(row)
@@ -149,12 +171,15 @@ class Events:
         kinds; empty means all.  since 0: from the oldest that is kept, and nothing counts as lost.  EfError SYSTEM as Store.alerts."""
         wanted = _Filter(names, what)
         limit = max(1, limit)
-        rows = [row for row in self._ring if row.seq >= since and wanted(row)][:limit] if wanted.states else []
+        rows = list(itertools.islice(self._transitions(since, wanted), limit))
         if wanted.alerts:
             rows = sorted([*rows, *self._alerts(since, limit, wanted)], key=lambda row: row.seq)
         rows, whole = _one_frame(rows, limit)
         following = self._next if whole and len(rows) < limit else rows[-1].seq + 1
         return Found(rows, following, self._lost(since, wanted, rows))
+
+    def _transitions(self, since: int, wanted: _Filter) -> Iterator[EventRow]:
+        return (kept.row() for kept in self._ring if kept.seq >= since and wanted(kept)) if wanted.states else iter(())
 
     def _alerts(self, since: int, limit: int, wanted: _Filter) -> list[EventRow]:
         found: list[EventRow] = []

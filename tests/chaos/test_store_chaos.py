@@ -102,10 +102,10 @@ POINTS = ("store:begun", "store:half", "store:written", "store:committed")
 MENDING = ("store:wal aside", "store:aside", "store:made", "store:salvaged", "store:cleared", "store:renamed")
 
 
-def writer(folder: Path, faults: str = "", after_s: float = 0.0) -> list[str]:
+def writer(folder: Path, faults: str = "", after_s: float = 0.0, keep: int = 500) -> list[str]:
     """Run a process that adds step-1, step-2 ... and says each number when its flush came back, until it dies; what it said."""
     environment = {**os.environ, "EFSUPERVISOR_FAULTS": faults, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, str(WRITER), path_in(folder)], env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, str(WRITER), path_in(folder), str(keep)], env=environment, stdout=subprocess.PIPE, text=True)
     with process:
         assert process.stdout is not None
         try:
@@ -167,10 +167,10 @@ def test_a_kill_while_a_damaged_file_is_replaced_loses_nothing_more(tmp_path: Pa
     for number in range(5):
         folder = tmp_path / str(number)
         laid(folder, damaged, wal)
-        writer(folder, f"{point}=0.5", after_s=0.6)
+        writer(folder, f"{point}=0.5", after_s=0.6, keep=1_000_000)
         store = opened(folder)
         assert {each.name for each in store.saved().tasks} >= known, "what was in the -wal as well"
-        assert len([row for row in store.history(limit=1000) if row.reason]) == 60
+        assert len([row for row in store.history(limit=1_000_000) if row.reason]) == 60
         store.close()
         kept = [(folder / "lib" / name).read_bytes() for name in asides(folder)]
         assert damaged in kept

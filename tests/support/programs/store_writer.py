@@ -1,4 +1,4 @@
-"""Adds task after task to a state file, removes the eleventh last, and says each number when its flush came back.  argv: path."""
+"""Adds task after task to a state file, removes the eleventh last, and says each number when its flush came back.  argv: path, runs to keep."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ class Silent:
     warning = error = info
 
 
-store = Store.open(sys.argv[1], system=REAL, log=Silent(), history=500)
+store = Store.open(sys.argv[1], system=REAL, log=Silent(), history=int(sys.argv[2]))
 number = int(store.saved().settings.get("number", "0"))
 while True:
     number += 1
