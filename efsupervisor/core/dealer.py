@@ -3,8 +3,8 @@
 Frames are those of messages.call, one ZMTP frame each.  A call has an id of the caller's choice and one answer: `done` with the whole answer, however
 many frames it came in, or `failed` with an EfError, which also comes when the deadline has passed.  Neither is ever called inside `ask`.
 
-The middle interface may be killed and replaced at any time.  ZeroMQ connects again by itself, and every call without an answer is sent again then,
-with the same id, which is why it still happens once.  Nothing is given to ZeroMQ while it is not connected (IMMEDIATE), so its queues hold nothing
+The middle interface may be killed and replaced at any time.  The line is made anew then, and every call without an answer is sent again, with the
+same id, which is why it still happens once.  Nothing is given to ZeroMQ while it is not connected (IMMEDIATE), so its queues hold nothing
 that nobody knows of; our own queue is bounded by MAX_CALLS, and each entry has a deadline.
 
 A collector is asked on the same line: it says Here now and then, and `on_query(query, answer)` is called for each query; `answer` takes an Answer or
@@ -41,6 +41,7 @@ MAX_PARTS = 4096
 HIGH_WATER = 1000
 MAX_ZMTP_FRAME = 1 << 20
 HERE_S = 1.0
+REOPEN_S = 0.02
 BURST = 64
 """Frames that are read before the loop looks at anything else."""
 
@@ -76,14 +77,8 @@ class Dealer:
         self._log = logging.getLogger("dealer")
         self._folder = os.open(run_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._context = zmq.Context(io_threads=1)
-        self._socket = self._context.socket(zmq.DEALER)
-        for option, value in _OPTIONS.items():
-            self._socket.setsockopt(option, value)
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
-        self._socket.connect(f"ipc:///proc/self/fd/{self._folder}/{NAME}")
-        reactor.watch(_look(self._monitor, zmq.FD), READ, lambda _events: self._monitored())
-        reactor.watch(_look(self._socket, zmq.FD), READ, lambda _events: self._ready())
-        reactor.defer(self._monitored)  # the descriptors tell nothing before the events were looked at once
+        self._reopening: Timer | None = None
+        self._socket, self._monitor = self._open()
 
     def ask(self, call: Call | ConsoleCall, done: Done, failed: Failed, deadline_s: float | None = 5.0) -> None:
         """Send a call, as soon as there is somebody to send it to.  deadline_s: None waits without limit (the answer to an endless verb).  An id that
@@ -116,13 +111,10 @@ class Dealer:
 
     def close(self) -> None:
         """Give everything back; what is under way is answered with an error."""
-        if self._here is not None:
-            self._here.cancel()
-        for sock in (self._monitor, self._socket):
-            self._reactor.forget(_look(sock, zmq.FD))
-        self._socket.disable_monitor()
-        self._monitor.close(0)
-        self._socket.close(0)
+        for timer in (self._here, self._reopening):
+            if timer is not None:
+                timer.cancel()
+        self._shut()
         self._context.term()
         os.close(self._folder)
         for call_id in list(self._asked):
@@ -130,14 +122,42 @@ class Dealer:
 
     # Connection -------------------------------------------------------------------------------------------------------------------------------------
 
+    def _open(self) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+        sock = self._context.socket(zmq.DEALER)
+        for option, value in _OPTIONS.items():
+            sock.setsockopt(option, value)
+        monitor = sock.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+        sock.connect(f"ipc:///proc/self/fd/{self._folder}/{NAME}")
+        self._reactor.watch(_look(monitor, zmq.FD), READ, lambda _events: self._monitored())
+        self._reactor.watch(_look(sock, zmq.FD), READ, lambda _events: self._ready())
+        self._reactor.defer(self._monitored)  # the descriptors tell nothing before the events were looked at once
+        return sock, monitor
+
+    def _shut(self) -> None:
+        self.connected = False
+        self._outbox.clear()
+        if not self._socket.closed:
+            for sock in (self._monitor, self._socket):
+                self._reactor.forget(_look(sock, zmq.FD))
+            self._socket.disable_monitor()
+            self._monitor.close(0)
+            self._socket.close(0)
+
     def _monitored(self) -> None:
         while not self._monitor.closed and _look(self._monitor, zmq.EVENTS) & zmq.POLLIN:
             event = zmq.utils.monitor.recv_monitor_message(self._monitor, zmq.NOBLOCK)["event"]
-            self.connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
-            self._outbox.clear()
-            if self.connected:
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self.connected = True
                 self._again()
+            else:
+                self._shut()
+                self._reopening = self._reactor.after(REOPEN_S, self._reopen)
         self._look_again()
+
+    def _reopen(self) -> None:
+        """A new socket: after some errors ZeroMQ does not connect again, and one that does may hold messages of which nobody knows."""
+        self._reopening = None
+        self._socket, self._monitor = self._open()
 
     def _again(self) -> None:
         """Somebody new is at the other end: ask what is not answered; half an answer of the last one counts for nothing."""
