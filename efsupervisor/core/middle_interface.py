@@ -22,7 +22,7 @@ from efsupervisor.core.middle.pool import Pool
 from efsupervisor.core.middle.router import Router
 from efsupervisor.core.sibling import Sibling
 from efsupervisor.errors import Code, EfError
-from efsupervisor.interface.manual import page
+from efsupervisor.help import text
 from efsupervisor.messages import FailedReply
 from efsupervisor.messages.call import About, Call, ConsoleCall, ToMiddle
 
@@ -67,7 +67,7 @@ class MiddleInterface:
         self._link = Link(f"{sibling.var}/{CORE_SOCKET}", reactor)
         self._collectors = Collectors(reactor)
         self._pool = Pool(reactor)
-        means = Means(sibling.var, reactor, self._link, self._collectors, self._pool, page)
+        means = Means(sibling.var, reactor, self._link, self._collectors, self._pool, text)
         self._desk = Desk(means, self._about, sibling.log)
         self._callers: dict[Client, Caller] = {}
         uids = frozenset({0, os.geteuid()})
