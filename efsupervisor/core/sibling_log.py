@@ -81,6 +81,10 @@ class SiblingHandler(MultiProcessingHandler):  # type: ignore[misc]
         frame = self._encode(Record(record.levelno, text, self._lost))
         return frame if len(frame) <= MAX_RECORD else self._encode(Record(record.levelno, text[: MAX_LINE // 4], self._lost))
 
+    def fileno(self) -> int:
+        """The socket's descriptor; a child that logs keeps it."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         """Give the socket back."""
         self._socket.close()
