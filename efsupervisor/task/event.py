@@ -69,6 +69,7 @@ class EventStdIn(FlowStdIn):
         )
         self._lines: deque[bytes] = deque(maxlen=LAST_LINES)
         self._unsaid = 0
+        self._during = b""
         self._alert_timer: Timer | None = None
         self._outstanding = 0
         self._unsent_events = 0
@@ -238,6 +239,7 @@ class EventStdIn(FlowStdIn):
         """A message of an event task is an alert, with the event in progress; bursts are told together."""
         self._lines.extend(messages)
         self._unsaid += len(messages)
+        self._during = self._in_progress()  # by the time the burst is told it may be acknowledged
         if self._alert_timer is None:
             self._tell_messages()
 
@@ -248,7 +250,7 @@ class EventStdIn(FlowStdIn):
         lines = [line.rstrip(b"\n").decode("utf-8", "backslashreplace")[:1024] for line in self._lines]
         said = self._unsaid
         self._unsaid = 0
-        self.seat.message(f"{said} message{'s' if said > 1 else ''} on stderr, the last: {lines[-1]}", self._in_progress(), lines)
+        self.seat.message(f"{said} message{'s' if said > 1 else ''} on stderr, the last: {lines[-1]}", self._during, lines)
         self._alert_timer = self.seat.reactor.after(ALERT_GAP_S, self._tell_messages)
 
     def _in_progress(self) -> bytes:

@@ -2,7 +2,7 @@
 
 A batch is noted as *pending*, with its number and where it ends, before it is posted, and the position moves there when the server has accepted it.
 A successor of a killed collector finds the pending batch, reads the same records again and posts them under the same number; a server that had
-accepted it already sees an id that it knows.
+accepted it already sees an id that it knows.  (Only the time of a result may be told more exactly the second time.)
 
 Positions are named offsets: a task's id and an offset in its journal, or the one name of a stream that has one source.
 """
