@@ -297,11 +297,16 @@ class Source:
                 end = self._scan()
                 self._complete_to = self.state.next if end is None else end
                 return end is not None
-            if self._horizon() is not None:
+            if self._at_tail():
                 return True
-            self.release()
+            self.release()  # a fragment was passed over: read on behind it
         self._pass_fragments()
-        return self._horizon() is not None and self._limit() == self.state.next
+        return self._at_tail()
+
+    def _at_tail(self) -> bool:
+        """A fragment that counts as a record begins here."""
+        horizon = self._horizon()
+        return horizon is not None and horizon[0] == self.state.next
 
     def _tail(self, raw: bool) -> Batch | None:
         horizon = self._horizon()
