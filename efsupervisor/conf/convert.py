@@ -140,6 +140,8 @@ def _unless(fault: str, text: str) -> str:
 
 def argument(text: str) -> str:
     """A text that execve takes as one argument or variable."""
+    if "\0" in text:
+        raise Unfit("holds a NUL character, which the system takes for the end")
     if len(text.encode()) > MAX_ARGUMENT:
         raise Unfit(f"has {len(text.encode()):,} bytes; the system takes at most {MAX_ARGUMENT:,} for one argument or variable")
     return text

@@ -66,6 +66,7 @@ HURRIED_S = 5.0
 """What the kernel may need to end what was killed."""
 
 
+SAVED_WISH = "an operator before the last start"
 MAX_FAILED_TURNS = 20
 
 class Core:
@@ -218,9 +219,18 @@ class Core:
                 self._stop_stranger(task)
             elif task.link is not None:
                 self.rewire(task)
+                self._want_what_was_wanted(task, saved)
             return True
         self._judge(task, saved)
         return False
+
+    def _want_what_was_wanted(self, task: Task, saved: Report | None) -> None:
+        """An operator's wish was saved, and the last Core died before the worker heard of it, or in the middle of a restart or a shutdown."""
+        intent = self.intent_of(task.spec)
+        if intent is None or saved is None or saved.goal is intent:
+            return
+        queue = self.act_task if intent is Goal.ACT else self.trm_task
+        queue([task], SAVED_WISH)
 
     def _hold_outputs(self, task: Task) -> None:
         try:
@@ -231,12 +241,12 @@ class Core:
     def _judge(self, task: Task, saved: Report | None) -> None:
         alive = self._workers.program_is_alive(task)
         intent = self.intent_of(task.spec)
-        configured = task.configured or not self.store.saved().complete
+        configured = task.configured or not self.store.complete
         judgement = adoption.judge(adoption.Facts(configured, task.spec.autostart, self.home.former, saved, alive, intent))
         task.goal = judgement.goal
         task.report = adoption.first_report(saved, judgement)
         task.fresh = task.unconfirmed = judgement.fresh
-        task.asked_by = ("an operator, saved" if intent is not None else "autostart") if judgement.fresh else "recovery"
+        task.asked_by = (SAVED_WISH if intent is not None else "autostart") if judgement.fresh else "recovery"
         if judgement.fresh:
             unfinish(self.system, task.paths)
         if judgement.fork:
@@ -247,11 +257,11 @@ class Core:
     def intent_of(self, spec: TaskSpec) -> Goal | None:
         """What an operator last wanted of a task, None when nothing, or when its `autostart` is another one since: then the file has the last
         word."""
-        intent = self.store.saved().intents.get(short_id(spec.name))
+        intent = self.store.intent(spec.name)
         return intent.goal if intent is not None and intent.autostart == spec.autostart else None
 
     def _stop_stranger(self, task: Task) -> None:
-        if not self.store.saved().complete:
+        if not self.store.complete:
             self.log.warning(f"task {task.name} is not known, but the saved state was damaged: it is left running; stop it, or add it again")
             return
         self.log.warning(f"task {task.name} is not in the configuration any more: it is stopped, its folder {task.paths.folder} stays")

@@ -23,6 +23,7 @@ from efsupervisor.conf.names import kept
 from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
 from efsupervisor.conf.tables import FLOW, GROUP, SCHEDULE, TASK
 from efsupervisor.conf.tree import Entry, Mapping, Node, Scalar, Sequence
+from efsupervisor.errors import ConfigError
 from efsupervisor.system import folded
 
 Part = TaskSpec | FlowSpec | GroupSpec | ScheduleSpec
@@ -55,7 +56,12 @@ def verify(config: Config, part: Part, types: Iterable[str]) -> None:
     if not findings:
         check(_draft(config, part, findings))
     if findings:
-        findings.refuse()
+        raise ConfigError([_without_lines(sentence) for sentence in findings.sentences()])
+
+
+def _without_lines(sentence: str) -> str:
+    """What was not read from a file stands in no line."""
+    return sentence.replace("; the first time in line 0", "").replace(" in line 0", "")
 
 
 def _draft(config: Config, part: Part, findings: Findings) -> Draft:

@@ -31,8 +31,10 @@ STAY_STOPPED = Judgement(fork=False, goal=Goal.TRM)
 STAY_ENDED = Judgement(fork=False, goal=Goal.ACT)
 
 
-def facts(former: Former, saved: Report | None, *, alive: bool = False, autostart: bool = True, configured: bool = True) -> Facts:
-    return Facts(configured, autostart, former, saved, alive)
+def facts(
+    former: Former, saved: Report | None, *, alive: bool = False, autostart: bool = True, configured: bool = True, intent: Goal | None = None
+) -> Facts:
+    return Facts(configured, autostart, former, saved, alive, intent)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,19 @@ def facts(former: Former, saved: Report | None, *, alive: bool = False, autostar
         (facts(CLEAN, STOPPED, autostart=False), STAY_STOPPED),
         (facts(CLEAN, EXITED), START),
         (facts(CLEAN, FATAL), START),
+        # but what an operator wanted of a task goes before that
+        (facts(CLEAN, STOPPED, intent=Goal.TRM), STAY_STOPPED),
+        (facts(CLEAN, STOPPED, intent=Goal.ACT, autostart=False), START),
+        (facts(FIRST, None, intent=Goal.TRM), STAY_STOPPED),
+        (facts(POWER, EXITED, intent=Goal.TRM), STAY_STOPPED),
+        (facts(POWER, FATAL, intent=Goal.ACT, autostart=False), START),
+        # a wish that was saved and not heard counts as heard; so does the second half of a restart
+        (facts(CRASH, RUNNING, intent=Goal.TRM), FINISH_STOP),
+        (facts(CRASH, RUNNING, intent=Goal.TRM, alive=True), FINISH_STOP),
+        (facts(CRASH, STOPPED, intent=Goal.ACT, autostart=False), START),
+        (facts(CRASH, STOPPING, intent=Goal.ACT), GO_ON),
+        (facts(CRASH, FATAL, intent=Goal.ACT), STAY_ENDED),
+        (facts(CRASH, EXITED, intent=Goal.ACT), STAY_ENDED),
         # after a crash the last goal decides
         (facts(CRASH, STOPPED), STAY_STOPPED),
         (facts(CRASH, RUNNING), GO_ON),
@@ -81,7 +96,7 @@ def test_a_task_without_a_worker_is_judged_by_what_was_left(case: Facts, expecte
 
 def every_case() -> list[Facts]:
     saved = [None, *(Report(state=state, goal=goal) for state in State for goal in Goal)]
-    return [Facts(*row) for row in itertools.product((True, False), (True, False), (FIRST, CLEAN, CRASH, POWER), saved, (True, False))]
+    return [Facts(*row) for row in itertools.product((True, False), (True, False), (FIRST, CLEAN, CRASH, POWER), saved, (True, False), (None, *Goal))]
 
 
 def test_no_case_leaves_a_living_program_without_a_worker() -> None:
@@ -93,9 +108,16 @@ def test_no_case_starts_what_is_not_configured() -> None:
 
 
 def test_no_case_starts_after_a_crash_what_an_operator_had_stopped() -> None:
-    stopped = [case for case in every_case() if not case.former.clean and case.saved and case.saved.goal is Goal.TRM]
+    stopped = [case for case in every_case() if not case.former.clean and case.saved and case.saved.goal is Goal.TRM and case.intent is not Goal.ACT]
     assert stopped
     assert all(judge(case).goal is Goal.TRM for case in stopped)
+
+
+def test_no_case_starts_what_an_operator_wants_stopped_and_every_rest_that_is_wanted_running_is_started_after_a_clean_end() -> None:
+    assert all(judge(case).goal is Goal.TRM for case in every_case() if case.intent is Goal.TRM)
+    wanted = [case for case in every_case() if case.intent is Goal.ACT and case.configured and case.former.clean and not case.program_is_alive]
+    assert wanted
+    assert all(judge(case) == START for case in wanted)
 
 
 def test_a_start_from_rest_never_meets_a_living_program() -> None:
