@@ -123,6 +123,16 @@ class Store:
                     found.times[key] = value
         return found
 
+    @property
+    def complete(self) -> bool:
+        """Saved.complete, without the rest."""
+        return self._complete
+
+    def intent(self, task: str) -> Intent | None:
+        """What an operator last wanted of one task."""
+        each = self._kept.get((Kind.INTENT, short_id(task)))
+        return msgspec.json.decode(each.value, type=Intent) if each is not None else None
+
     # What changes: at once in memory, on disk at the next flush.  Names are compared as `short_id` does. -----------------------------------------
 
     def put_task(self, spec: TaskSpec) -> None:

@@ -39,7 +39,7 @@ class Tale:
         self._answers: dict[Hashable, Answer] = {}
         self._timer: Timer | None = None
         self._deferred = False
-        self.events = Events(store)
+        self.events = Events(store, now_wall=self._wall(), complete=store.complete)
 
     # What happens ---------------------------------------------------------------------------------------------------------------------------------
 

@@ -275,3 +275,12 @@ def test_a_version_that_only_one_flipped_bit_made_newer_is_damage_and_no_reason_
     assert len(store.saved().tasks) == 3
     assert len(asides(tmp_path)) == 1
     store.close()
+
+
+def test_one_intent_is_had_without_the_others(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    filled(store)
+    assert store.intent("SECOND") == Intent(task="second", goal=Goal.TRM, autostart=True)
+    assert store.intent("first") is None
+    assert store.complete
+    store.close()
