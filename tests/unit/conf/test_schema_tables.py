@@ -58,7 +58,8 @@ def test_every_key_of_every_table_has_a_meaning_and_in_the_same_order() -> None:
 
 
 def test_the_meaning_says_the_default_of_the_schema() -> None:
-    for key in settings.keys():
+    every = settings.keys()
+    for key in every:
         said, value = meanings.of_setting(key).default, settings.text_of(SupervisorSpec(), key)
         assert said in (value, {"": "none", "60s": "1m"}.get(value)) or (said in ("see text", "defaults")), key
 
