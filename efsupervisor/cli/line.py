@@ -45,7 +45,8 @@ class Clock(NamedTuple):
 
 class Peer(NamedTuple):
     """Who is at the other end.  who, advice: for sentences.  vocabulary: what it may say.  sign: makes the message that asks for a sign of life from
-    an id.  alive: whether somebody is about to listen, asked only when nobody does.  silence_s, ping_s: rule 2."""
+    an id.  alive: whether somebody is about to listen, asked only when nobody does.  silence_s, ping_s: rule 2.  lively: whether a message that came
+    is a sign of life of those on whom the answer depends."""
 
     path: str
     who: str
@@ -55,6 +56,7 @@ class Peer(NamedTuple):
     silence_s: float = 5.0
     ping_s: float = 1.5
     advice: str = ""
+    lively: Callable[[msgspec.Struct], bool] = lambda _message: True
 
 
 class Limits(NamedTuple):
@@ -192,7 +194,8 @@ class Line:
                 message = self._message(frame)
                 if getattr(message, "id", "") in (request_id, ""):
                     return message
-                heard, pinged = self._clock.monotonic(), False
+                if self.peer.lively(message):
+                    heard, pinged = self._clock.monotonic(), False
             elif pinged or not watched or (due is not None and self._clock.monotonic() >= due):
                 raise self._silent()
             else:

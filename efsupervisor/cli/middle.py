@@ -11,7 +11,7 @@ import msgspec
 from efsupervisor.cli.line import Clock, Limits, Line, Peer
 from efsupervisor.errors import Code, EfError
 from efsupervisor.interface.verb import Verb
-from efsupervisor.messages.call import Answer, Answered, Call, ConsoleCall, FromMiddle, Lines, joined
+from efsupervisor.messages.call import About, Answer, Answered, Call, ConsoleCall, FromMiddle, Lines, joined
 from efsupervisor.messages.core import FailedReply
 
 SILENCE_S = 1.5
@@ -25,7 +25,8 @@ class Middle:
     """Speaks with the middle interface that listens at `path`.  The owner closes it."""
 
     def __init__(self, path: str, clock: Clock | None = None) -> None:
-        self.line = Line(Peer(path, "the middle interface", FromMiddle, _sign_of_life, silence_s=SILENCE_S, ping_s=PING_S), clock)
+        peer = Peer(path, "the middle interface", FromMiddle, _sign_of_life, silence_s=SILENCE_S, ping_s=PING_S, lively=_lively)
+        self.line = Line(peer, clock)
 
     def call(self, verb: Verb, call_id: str, *, endless: bool) -> Answer:
         """What the verb answers.  EfError as it says; line.Unreachable when nothing was heard."""
@@ -70,3 +71,8 @@ def _told(endless: bool) -> float:
 
 def _sign_of_life(request_id: str) -> msgspec.Struct:
     return Call(id=request_id, verb="daemon.version")
+
+
+def _lively(message: msgspec.Struct) -> bool:
+    """The middle interface speaks in the Core's place when that says nothing: then the time since when the Core runs is not known."""
+    return not (isinstance(message, Answered) and isinstance(message.answer, About) and not message.answer.since)

@@ -54,7 +54,7 @@ def silent(_request: object) -> list[object]:
 
 
 def alive(call: Call) -> Answered:
-    return Answered(id=call.id, answer=About(version="0", pid=1, since=0.0))
+    return Answered(id=call.id, answer=About(version="0", pid=1, since=1.0))
 
 
 @pytest.fixture
@@ -205,6 +205,16 @@ def test_one_that_dies_and_does_not_come_back_leaves_the_call_to_the_core(folder
     (request,) = core.asked
     assert isinstance(request, ActRequest)
     assert request.id == middle.calls[0].id
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_middle_interface_that_only_knows_that_the_core_is_silent_is_no_sign_of_life(folder: Path, session: Session) -> None:
+    def answer(call: Call) -> list[object]:
+        return [Answered(id=call.id, answer=About(version="0", pid=1, since=0.0, ready=False))] if call.verb == "daemon.version" else []
+
+    with FakeCore(folder, core_of) as core, FakeMiddle(folder, answer):
+        session.do(Act(names=["a"]))
+    assert [type(request) for request in core.asked] == [ActRequest]
 
 
 @pytest.mark.usefixtures("quickly")
