@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import logging
 import os
+import struct
 from collections import deque
 from collections.abc import Callable
 from typing import cast
 
 import zmq
-import zmq.utils.monitor
 
 from efsupervisor.errors import Code, EfError, ProtocolError
 from efsupervisor.messages import FailedReply, decode, encode
@@ -145,8 +145,7 @@ class Dealer:
 
     def _monitored(self) -> None:
         while not self._monitor.closed and _look(self._monitor, zmq.EVENTS) & zmq.POLLIN:
-            event = zmq.utils.monitor.recv_monitor_message(self._monitor, zmq.NOBLOCK)["event"]
-            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            if monitored(self._monitor.recv_multipart(zmq.NOBLOCK)) == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.connected = True
                 self._again()
             else:
@@ -254,6 +253,11 @@ class Dealer:
         if asked is not None:
             self.forget(call_id)
             asked.failed(error)
+
+
+def monitored(frames: list[bytes]) -> int:
+    """The event of a monitor's message: its number and a value are the first frame; zmq_socket_monitor(3).  zmq.utils.monitor loads asyncio."""
+    return int(struct.unpack("=hi", frames[0])[0])
 
 
 def _look(sock: zmq.Socket[bytes], option: int) -> int:

@@ -23,7 +23,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 import zmq
-import zmq.utils.monitor
 
 from efsupervisor.core.middle.collectors import Collectors
 from efsupervisor.core.middle.desk import Desk
@@ -178,7 +177,7 @@ class Router:
     def _monitored(self) -> None:
         """Connections that libzmq did not let in; noted once in a while, for they may be many."""
         while not self._monitor.closed and int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            zmq.utils.monitor.recv_monitor_message(self._monitor, zmq.NOBLOCK)
+            self._monitor.recv_multipart(zmq.NOBLOCK)
             if self.reactor.now - self._refused_at > REFUSED_S:
                 self._refused_at = self.reactor.now
                 self._log.warning("refused a connection at %s: of another user, or the system has no descriptor for it", NAME)
