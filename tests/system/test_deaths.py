@@ -42,6 +42,29 @@ def test_daemons_that_a_program_leaves_behind_are_swept_before_it_is_started_aga
         until(lambda: not any(processes.alive(pid) for pid in first), 10, "the daemons of the first life are gone")
 
 
+def test_a_grandchild_that_nobody_can_find_holds_stdout_open_and_delays_the_next_life_no_longer_than_drain_s(tmp_path: Path) -> None:
+    """After an adoption a daemon with a session of its own and an empty environment cannot be told from a stranger: the stated limit."""
+    nest = tmp_path / "nest"
+    nest.mkdir()
+    tasks = {"D": {"command": program("daemoniser", nest), "drain_s": 0.3, "startsecs": 0, "backoff_s": 0.001, "stopwaitsecs": 0.5}}
+    lost: list[int] = []
+    with Supervisor(tmp_path, tasks) as supervisor:
+        until(lambda: len(list(nest.iterdir())) == 4, 20, "the program and its three daemons are ready")
+        first, everybody = supervisor.program_pid("D"), [int(path.name) for path in nest.iterdir()]
+        try:
+            old = supervisor.kill_worker("D")
+            until(lambda: supervisor.row("D").worker_pid not in (0, old), 10, "another worker adopted it")
+            processes.send(first, signal.SIGKILL)
+            until(lambda: supervisor.program_now("D") not in (0, first), 15, lambda: f"the next life begins\n{supervisor.story()}")
+            assert "holds the output of the ended program open" in supervisor.story()
+            lost = [pid for pid in everybody if processes.alive(pid)]
+            assert len(lost) == 1
+            assert b"EFS_COOKIE" not in processes.environment(lost[0])
+        finally:
+            for pid in everybody:
+                processes.send(pid, signal.SIGKILL)
+
+
 def test_a_stopped_worker_is_replaced_and_the_program_keeps_its_pid(tmp_path: Path) -> None:
     with Supervisor(tmp_path, {"S": SLEEPER}, supervisor={"ping_s": 0.2, "ping_deadline_s": 0.4}) as supervisor:
         supervisor.await_state("S", State.RUNNING)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pwd
+import shutil
 import stat
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 from efsupervisor.states import State
 from tests.support.field import Field
@@ -146,3 +151,55 @@ def test_a_program_has_three_descriptors_and_a_clean_environment(tmp_path: Path)
         assert text.splitlines()[:3] == ["0", "1", "2"]
         assert "A_SECRET_OF_THE_DAEMON" not in text
         assert "EFS_TASK=E" in text and "EFS_INCARNATION=1" in text and "EFS_COOKIE=" in text
+
+
+@pytest.fixture
+def open_folder(as_root: None) -> Iterator[Path]:
+    """A folder that belongs to `nobody`, where everybody may go."""
+    folder = Path(tempfile.mkdtemp(prefix="efs-humble-"))
+    nobody = pwd.getpwnam("nobody")
+    folder.chmod(0o755)
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_core_workers_and_programs_run_as_a_user_who_is_not_root(open_folder: Path) -> None:
+    """A flow under deaths of the Core and of workers; only what needs root is refused."""
+    seen, gate = open_folder / "seen", open_folder / "gate"
+    quick = {"startsecs": 0, "backoff_s": 0.001}
+    count = "n=0; while [ $n -lt 3000 ]; do n=$((n+1)); echo line $n; done; while [ ! -e \"$1\" ]; do sleep 0.05; done; echo last > /dev/stdout"
+    tasks = {
+        "P": {"command": ["sh", "-c", count, "sh", str(gate)], "kind": "job"},
+        "F": {"command": "cat", "input": {"protocol": "stream", "stdin": "open"}, **quick},
+        "E": {
+            "command": ["sh", "-c", 'while read -r line; do echo "$line" >> "$1"; echo >&2; done', "sh", str(seen)],
+            "input": {"protocol": "event", "window": 8},
+            **quick,
+        },
+        "R": {"command": "id", "user": "root", "autostart": False},
+    }
+    flows = {"one": {"from": "P", "to": "F", "start": "begin"}, "two": {"from": "F", "to": "E", "start": "begin"}}
+    launcher = ROOT / "tests" / "support" / "humble_supervisor.py"
+    with Supervisor(open_folder, tasks, flows, launcher=launcher) as supervisor:
+        nobody = pwd.getpwnam("nobody").pw_uid
+        for name in ("F", "E"):
+            supervisor.await_state(name, State.RUNNING)
+        pids = {name: supervisor.program_pid(name) for name in ("F", "E")}
+        everybody = [supervisor.core_pid, *pids.values(), *(worker.pid for worker in supervisor.workers().values())]
+        assert {os.stat(f"/proc/{pid}").st_uid for pid in everybody} == {nobody}
+        assert all(f"\nUid:\t{nobody}\t{nobody}\t{nobody}\t{nobody}\n" in Path(f"/proc/{pid}/status").read_text() for pid in everybody)
+        for name in ("F", "E"):
+            supervisor.kill_worker(name)
+        supervisor.kill_core()
+        supervisor.start()
+        gate.touch()
+        expected = "".join(f"line {number}\n" for number in range(1, 3001)) + "last\n"
+        until(lambda: seen.exists() and seen.stat().st_size >= len(expected), 30, lambda: f"everything arrived\n{supervisor.story()}")
+        assert seen.read_text() == expected
+        assert {name: supervisor.program_pid(name) for name in pids} == pids
+        refused = supervisor.act("R").outcomes[0]
+        assert not refused.ok
+        assert "only root can run a task as user 'root'" in refused.sentence
