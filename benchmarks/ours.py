@@ -15,7 +15,7 @@ from typing import Any, Self
 import yaml
 
 from efsupervisor.cli.client import Client
-from efsupervisor.messages import TaskStatus
+from efsupervisor.messages import ActRequest, TaskStatus
 from efsupervisor.states import State
 from efsupervisor.system import short_id
 
@@ -137,7 +137,7 @@ class Ours:
     def act(self, task: str) -> None:
         """Start one task."""
         with Client(str(self.var / "core.sock")) as client:
-            client.act([task], wait=False)
+            client.ask(ActRequest(id=client.next_id(), names=[task], wait=False))
 
     def journal_end(self, task: str) -> int:
         """How many bytes of its stdout a task has in its log: the base of the last segment plus its size."""
