@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import socket
+import time
 
 import msgspec
 from multiprocessing_logging import MultiProcessingHandler
@@ -26,6 +28,9 @@ from efsupervisor.reactor import READ, Reactor
 
 BOUND_S = 1.0
 """How long one record may wait for the host to read."""
+
+SEND_BUFFER = 512 << 10
+"""Bytes of records that may wait in the kernel."""
 
 MAX_RECORD = 96 << 10
 """Bytes of one frame."""
@@ -55,8 +60,10 @@ class SiblingHandler(MultiProcessingHandler):  # type: ignore[misc]
 
     def __init__(self, sock: socket.socket, bound_s: float = BOUND_S) -> None:
         logging.Handler.__init__(self)  # not the parent's own: it starts the thread and makes the queue
-        sock.settimeout(bound_s)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self._socket = sock
+        self._bound_s = bound_s
         self._encode = msgspec.json.Encoder().encode
         self._late = False
         self._lost = 0
@@ -65,14 +72,29 @@ class SiblingHandler(MultiProcessingHandler):  # type: ignore[misc]
         """Called by `emit` with the handler's lock, once message and exception are text."""
         frame = self._frame(record)
         try:
-            self._socket.send(frame, socket.MSG_DONTWAIT if self._late else 0)
-        except (TimeoutError, BlockingIOError):
-            self._late = True
-            self._lost += 1
+            sent = self._sent(frame) or (not self._late and self._sent_late(frame))
         except OSError:
-            self._lost += 1  # the host is dead, and so are we
-        else:
-            self._late, self._lost = False, 0
+            sent = False  # the host is dead, and so are we
+        self._late = not sent
+        self._lost = 0 if sent else self._lost + 1
+
+    def _sent(self, frame: bytes) -> bool:
+        try:
+            self._socket.send(frame)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _sent_late(self, frame: bytes) -> bool:
+        """Wait for the host to read, but only so long."""
+        end = time.monotonic() + self._bound_s
+        poll = select.poll()
+        poll.register(self._socket, select.POLLOUT)
+        while (left_s := end - time.monotonic()) > 0:
+            poll.poll(left_s * 1000)
+            if self._sent(frame):
+                return True
+        return False
 
     def _frame(self, record: logging.LogRecord) -> bytes:
         name = "" if record.name in ("root", logging.getLogger().name) else f"{record.name}: "
