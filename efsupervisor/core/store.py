@@ -29,7 +29,7 @@ from efsupervisor.conf.schema import FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
 from efsupervisor.core import store_file as file
 from efsupervisor.core.store_listings import Alerts, Listing, Row, Runs
 from efsupervisor.core.store_opening import Opened, Says, opened, opened_again, reason
-from efsupervisor.core.store_rows import TYPES, Intent, Kept, Key, Kind, LastTime, Mark, Saved, Setting, encode
+from efsupervisor.core.store_rows import Intent, Kept, Key, Kind, LastTime, Mark, Saved, Setting, collected, encode
 from efsupervisor.core.store_schema import PUT
 from efsupervisor.errors import Code, EfError
 from efsupervisor.messages import EventRow, RunRow
@@ -103,25 +103,7 @@ class Store:
 
     def saved(self) -> Saved:
         """What is saved now (memory, not the file)."""
-        found = Saved(complete=self._complete)
-        for (kind, key), each in sorted(self._kept.items(), key=lambda item: item[1].position):
-            value = msgspec.json.decode(each.value, type=TYPES[kind])
-            match value:
-                case TaskSpec():
-                    found.tasks.append(value)
-                case FlowSpec():
-                    found.flows.append(value)
-                case GroupSpec():
-                    found.groups.append(value)
-                case ScheduleSpec():
-                    found.schedules.append(value)
-                case Setting():
-                    found.settings[value.key] = value.value
-                case Intent():
-                    found.intents[key] = value
-                case LastTime():
-                    found.times[key] = value
-        return found
+        return collected(self._kept, complete=self._complete)
 
     @property
     def complete(self) -> bool:
@@ -256,9 +238,9 @@ class Store:
         """Write what is unwritten; whether everything that was commanded before is on disk now.  Bounded work; sets or clears `ailment`."""
         if self._system.getpid() != self._owner:
             return False  # a forked child: the file is its parent's
-        if not self._pending:
-            return True
         try:
+            if not self._pending and self._in_place():
+                return True
             self._reach()
             self._write()
         except (sqlite3.Error, OSError, EfError, file.Damaged) as error:
@@ -269,9 +251,13 @@ class Store:
     def _pending(self) -> bool:
         return bool(self._unwritten or self._runs.pending or self._alerts.pending or self._suspicion or self._connection is None)
 
+    def _in_place(self) -> bool:
+        """Whether the path still names the file that is open."""
+        return file.inode(self.path, self._system) == self._inode
+
     def _reach(self) -> None:
         """A connection to the file that the path names now."""
-        if self._connection is not None and (self._suspicion or file.inode(self.path, self._system) != self._inode):
+        if self._connection is not None and (self._suspicion or not self._in_place()):
             self._disconnect()
         if self._connection is None:
             self._take(opened_again(self.path, self._system, self._log, self._kept, self._suspicion))
@@ -379,6 +365,7 @@ class Store:
 
     def close(self) -> None:
         """Flush all and close.  The file is one file again (no -wal) unless somebody else reads it."""
+        self.flush()
         while self._pending and self.flush() and not self.ailment:
             continue
         self._disconnect()

@@ -138,6 +138,21 @@ def _counted(found: Salvage) -> str:
     return f"{len(found.runs)} runs and {len(found.alerts)} alerts of its listings are in the new one"
 
 
+class _Quiet:
+    """A log for a copy, whose path means nothing to anybody.  said: there was an error."""
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def info(self, sentence: str) -> None:
+        """Nobody reads it."""
+
+    warning = info
+
+    def error(self, sentence: str) -> None:
+        self.said = True
+
+
 def _borrowed(path: str, system: Real, log: Says, why: str) -> tuple[file.Contents, bool]:
     """Contents of a file that cannot be written, by way of a copy that can be.  EfError when it cannot be read either."""
     if file.inode(path, system) == (0, 0):
@@ -148,9 +163,12 @@ def _borrowed(path: str, system: Real, log: Says, why: str) -> tuple[file.Conten
             shutil.copyfile(path, copy)
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(path + "-wal", copy + "-wal")
-            found = _Opening(copy, system, log, PATIENCE_MS).had()
+            quiet = _Quiet()
+            found = _Opening(copy, system, quiet, PATIENCE_MS).had()
             if found.connection is not None:
                 found.connection.close()
-            return found.contents, found.complete
+        if quiet.said:
+            log.error(f"the state file {path} is damaged and cannot be replaced now ({why}): what can be read of it is in memory, it is tried again")
+        return found.contents, found.complete
     except (OSError, sqlite3.Error, file.Damaged) as error:
         raise EfError(f"the state file {path} can be neither written ({why}) nor read ({error}); nothing was started", Code.SYSTEM) from error

@@ -119,3 +119,26 @@ def _plain(value: Any) -> Any:
 def checksum(kind: str, key: str | int, position: int, value: bytes) -> int:
     """Of one row, over everything it says."""
     return zlib.crc32(value, zlib.crc32(f"{kind}\0{key}\0{position}\0".encode()))
+
+
+def collected(kept: dict[Key, Kept], *, complete: bool) -> Saved:
+    """All rows as structs, in the order of adding."""
+    found = Saved(complete=complete)
+    for (kind, key), each in sorted(kept.items(), key=lambda item: item[1].position):
+        value = msgspec.json.decode(each.value, type=TYPES[kind])
+        match value:
+            case TaskSpec():
+                found.tasks.append(value)
+            case FlowSpec():
+                found.flows.append(value)
+            case GroupSpec():
+                found.groups.append(value)
+            case ScheduleSpec():
+                found.schedules.append(value)
+            case Setting():
+                found.settings[value.key] = value.value
+            case Intent():
+                found.intents[key] = value
+            case LastTime():
+                found.times[key] = value
+    return found

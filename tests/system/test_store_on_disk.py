@@ -130,9 +130,12 @@ def test_a_damaged_file_on_a_full_disk_is_read_and_replaced_when_there_is_room(t
     with open(path_in(folder), "r+b") as file:
         file.write(b"not SQLite")
     everything = fill_up(folder)
-    store = opened(folder)
+    log = Told()
+    store = opened(folder, log)
     assert [each.name for each in store.saved().tasks] == ["first", "second", "third"]
     assert not store.saved().complete
+    assert len(log.errors) == 2
+    assert all(path_in(folder) in line and "/dev/shm" not in line for line in log.errors)
     assert store.ailment
     everything.unlink()
     store.put_task(task("fourth"))
