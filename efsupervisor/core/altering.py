@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
-from efsupervisor.core.changes import RESTARTS, difference, removals
+from efsupervisor.core.changes import IN_PLACE, RESTARTS, difference, removals
 from efsupervisor.core.configuration import Reread
 from efsupervisor.core.core import Core
 from efsupervisor.core.frames import done_frames, paged
@@ -290,7 +290,8 @@ def _said(done: str, noun: str, name: str, changes: list[Change]) -> str:
     own = next((change for change in changes if change.noun == noun and folded(change.name) == folded(name)), None)
     others = [change for change in changes if change.noun == TASK and change is not own]
     again = [change.name for change in others if change.effect == RESTARTS]
-    sentence = done + (f"; it {own.effect}" if own is not None and noun == TASK else "")
+    effect = "" if own is None or noun != TASK else ", in place" if own.effect == IN_PLACE else f"; it {own.effect}"
+    sentence = done + effect
     return sentence + (f"; {', '.join(again)} restarted, for a running program cannot be given its first input" if again else "")
 
 
