@@ -48,10 +48,11 @@ class Puts:
 
     def again(self, task: Task, link: Link) -> None:
         """A worker that is new to us has spoken: give it what its predecessor did not confirm."""
-        if not link.resent and link.channel is not None:
+        channel = link.channel
+        if not link.resent and channel is not None:
             link.resent = True
-            for put_id, put in task.puts.items():
-                link.channel.send(PutEvent(put_id=put_id, data=put.data))
+            for put_id, put in list(task.puts.items()):  # a send that finds the worker dead ends the link and may empty the list
+                channel.send(PutEvent(put_id=put_id, data=put.data))
 
     def rested(self, task: Task) -> None:
         """The worker ended before it confirmed these."""

@@ -330,23 +330,24 @@ class Workers:
     # Listening ------------------------------------------------------------------------------------------------------------------------------------
 
     def _heard(self, task: Task, link: Link, message: object) -> None:
-        if task.link is not link or link.channel is None:
+        channel = link.channel
+        if task.link is not link or channel is None:
             return
-        match message:
+        match message:  # what is done for it may find the worker dead and end the link; a closed channel swallows the answer
             case Report():
                 self._reported(task, link, message)
             case Pong():
                 link.answered = max(link.answered, message.number)
             case AskReaped():
                 status = self._status_of(message.pid, message.start_ticks)
-                link.channel.send(Reaped(pid=message.pid, start_ticks=message.start_ticks, status=status))
+                channel.send(Reaped(pid=message.pid, start_ticks=message.start_ticks, status=status))
             case HoldInput():
                 held, before = self._fifos.hold_input(task, message.incarnation, message.path)
-                link.channel.send(Held(incarnation=message.incarnation, held=held, since_before=before))
+                channel.send(Held(incarnation=message.incarnation, held=held, since_before=before))
             case ReleaseInput():
                 if task.held is not None and task.held.incarnation == message.incarnation:
                     self._fifos.release_input(task)
-                link.channel.send(Held(incarnation=message.incarnation, held=False))
+                channel.send(Held(incarnation=message.incarnation, held=False))
             case PutDone():
                 put = task.puts.pop(message.put_id, None)
                 if put is not None:
