@@ -193,7 +193,7 @@ async def _told(house: House, name: str, row: TaskStatus, ended: bool, took_s: f
         ended=ended,
         exit_status=row.exit_status,
         exit_known=row.exit_known,
-        acknowledged=row.acknowledged > 0,
+        acknowledged=row.lag_bytes == 0 and row.dead_letters == 0,  # nothing is left in its queue: it took the event
         out=wrote["out"],
         err=wrote["err"],
         took_s=took_s,

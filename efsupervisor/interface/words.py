@@ -164,7 +164,7 @@ def _resource_texts(what: call.Resources) -> Iterator[str]:
 
 
 def _recovered_texts(what: call.Recovered) -> Iterator[str]:
-    end = f"exit status {what.exit_status}" if what.exit_status is not None and what.exit_known else what.reason or "exit status unknown"
+    end = what.reason or ("exit status unknown" if what.exit_status is None or not what.exit_known else f"wait status {what.exit_status}")
     yield f"{what.task} {'ended' if what.ended else 'was stopped'} after {what.took_s:.1f}s: {end}{', acknowledged' if what.acknowledged else ''}"
     yield from (f"out {line.decode(errors='replace')}" for line in what.out.splitlines())
     yield from (f"err {line.decode(errors='replace')}" for line in what.err.splitlines())

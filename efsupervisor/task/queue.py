@@ -153,7 +153,10 @@ def forget_edge(paths: TaskPaths, edge_id: str, system: Real) -> None:
 
 @contextlib.contextmanager
 def _locked(paths: TaskPaths, system: Real) -> Iterator[None]:
-    """The task's lock, for who is not its worker."""
+    """The task's lock, for who is not its worker; a task that never ran has no folders yet."""
+    for folder in (paths.folder, paths.run):
+        with contextlib.suppress(FileExistsError):
+            system.mkdir(folder, 0o700)
     fd = system.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
     try:
         try:
