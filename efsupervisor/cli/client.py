@@ -20,6 +20,8 @@ from efsupervisor.errors import EfError
 ANSWER_S = 5.0
 PING_S = 1.5
 _ADVICE = "; start it with `efsupervisord -c FILE`"
+_QUICK = messages.StatusReply | messages.ReadReply | messages.VersionReply | messages.DoneReply | messages.FailedReply
+"""What `efctl status` and its like may hear."""
 _ENDLESS = "only a reply or an error ends the loop"
 
 Kind = TypeVar("Kind", bound=messages.Message)
@@ -69,7 +71,7 @@ class Client:
 
     def status(self, names: list[str]) -> list[messages.TaskStatus]:
         """Rows of the named tasks, of all when the list is empty."""
-        replies = self.ask(messages.StatusRequest(id=self.next_id(), names=names))
+        replies = self.ask(messages.StatusRequest(id=self.next_id(), names=names), vocabulary=_QUICK)
         return [row for reply in replies if isinstance(reply, messages.StatusReply) for row in reply.tasks]
 
     def put(self, task: str, put_id: str, data: bytes) -> messages.Outcome:
@@ -87,11 +89,11 @@ class Client:
         """Who is there."""
         return self._one(messages.VersionRequest(id=self.next_id()), messages.VersionReply)
 
-    def ask(self, request: messages.Request, *, waits: bool = False) -> list[messages.Reply]:
+    def ask(self, request: messages.Request, *, waits: bool = False, vocabulary: object = messages.Reply) -> list[messages.Reply]:
         """Every frame of the answer to any request.  waits: it may take as long as the Core gives signs of life."""
         limits = Limits(None if waits else self._answer_s, watched=waits, repeat=not isinstance(request, messages.ShutdownRequest))
         replies: list[messages.Reply] = []
-        for reply in self._replies(request, limits):
+        for reply in self._replies(request, limits, vocabulary):
             if reply is None:
                 replies.clear()
                 continue
@@ -101,13 +103,13 @@ class Client:
         raise AssertionError(_ENDLESS)
 
     def _one(self, request: messages.Request, kind: type[Kind]) -> Kind:
-        for reply in self._replies(request, Limits(self._answer_s)):
+        for reply in self._replies(request, Limits(self._answer_s), _QUICK):
             if isinstance(reply, kind):
                 return reply
         raise AssertionError(_ENDLESS)
 
-    def _replies(self, request: messages.Request, limits: Limits) -> Iterator[messages.Reply | None]:
-        for reply in self.line.ask(request, request.id, limits):
+    def _replies(self, request: messages.Request, limits: Limits, vocabulary: object) -> Iterator[messages.Reply | None]:
+        for reply in self.line.ask(request, request.id, limits, vocabulary):
             if isinstance(reply, messages.FailedReply):
                 raise EfError(reply.sentence, reply.code)
             assert reply is None or isinstance(reply, messages.Reply)

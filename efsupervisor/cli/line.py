@@ -89,6 +89,7 @@ class Line:
         self._clock = clock or Clock()
         self._socket: socket.socket | None = None
         self._silent_ends = 0
+        self._vocabulary = peer.vocabulary
 
     def close(self) -> None:
         """Close the connection; the next request makes a new one."""
@@ -100,10 +101,11 @@ class Line:
         """The connection's descriptor, -1 while there is none."""
         return -1 if self._socket is None else self._socket.fileno()
 
-    def ask(self, request: msgspec.Struct, request_id: str, limits: Limits) -> Iterator[msgspec.Struct | None]:
+    def ask(self, request: msgspec.Struct, request_id: str, limits: Limits, vocabulary: object = None) -> Iterator[msgspec.Struct | None]:
         """Every message with this id (or none) as it comes; None says that the request is repeated and earlier ones are void.  The caller stops by
-        leaving."""
+        leaving.  vocabulary: what may come, when it is less than all that the peer says (a decoder for a few kinds is made much faster)."""
         frame = frame_of(request)
+        self._vocabulary = vocabulary or self.peer.vocabulary
         began = self._clock.monotonic()
         connect_by = began + self.peer.silence_s
         due = None if limits.within_s is None else began + limits.within_s
@@ -228,7 +230,7 @@ class Line:
 
     def _message(self, frame: bytes) -> msgspec.Struct:
         try:
-            message = messages.decode(frame, self.peer.vocabulary)
+            message = messages.decode(frame, self._vocabulary)
         except EfError:
             self.close()
             raise

@@ -31,7 +31,7 @@ _ONE_LINE = _MARKS | {ord("\n"): " ", ord("\t"): " "}
 
 def one_line(text: str) -> str:
     """The text as one harmless line: line breaks and tabs are blanks, controls are marks."""
-    return text.translate(_ONE_LINE)
+    return text if text.isprintable() else text.translate(_ONE_LINE)  # what is printable holds none of them, and nearly everything is
 
 
 class Neutral:
