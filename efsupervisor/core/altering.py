@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
-from efsupervisor.core.changes import IN_PLACE, RESTARTS, difference, removals
-from efsupervisor.core.configuration import Reread
+from efsupervisor.core.changes import IN_PLACE, RESTARTS, difference, looks_cut_off, removals
+from efsupervisor.core.configuration import Found, Reread
 from efsupervisor.core.core import Core
 from efsupervisor.core.frames import done_frames, paged
 from efsupervisor.core.memory import Asked
@@ -196,7 +196,7 @@ class Altering:
         """Read the file in a child; answer when that is done."""
         self._reread.ask(lambda answer: self._read(asked, request, answer))
 
-    def _read(self, asked: Asked, request: RereadRequest, answer: Config | EfError) -> None:
+    def _read(self, asked: Asked, request: RereadRequest, answer: Found | EfError) -> None:
         try:
             if isinstance(answer, EfError):
                 raise answer
@@ -208,25 +208,35 @@ class Altering:
         else:
             asked.reply(paged(changes, lambda part, more: DifferenceReply(id=request.id, changes=part, applied=request.apply, more=more)))
 
-    def _updated(self, asked: Asked, request: RereadRequest, file: Config) -> list[Change]:
-        core = self._core
+    def _updated(self, asked: Asked, request: RereadRequest, found: Found) -> list[Change]:
+        core, file = self._core, found.config
         if core.ending:
             raise EfError("the supervisor is shutting down", Code.BAD_STATE)
-        fixed = msgspec.structs.replace(file.supervisor, var=core.merged.file.supervisor.var)
-        new = merge(msgspec.structs.replace(file, supervisor=fixed), self._saved, with_setting, core.types)
         moved = _moved(core.merged.file, file)
+        kept = msgspec.structs.replace(file.supervisor, var=core.merged.file.supervisor.var)
+        file = msgspec.structs.replace(file, supervisor=kept)
+        new = merge(file, self._saved, with_setting, core.types)
+        changes = difference(core.config, new.config)
         if not request.apply:
-            return difference(core.config, new.config) + moved
-        gone = removals(difference(core.config, new.config), {folded(task.name): task.goal for task in core.registry if task.configured})
-        if gone.too_many and not request.accept_removals:
-            names = ", ".join(gone.removed[:10]) + (" ..." if len(gone.removed) > 10 else "")
-            raise EfError(
-                f"{file.source} no longer has {len(gone.removed)} of {gone.running} running tasks ({names}): if the file was not cut off and this is "
-                "meant, accept it with --yes; nothing was changed",
-                Code.BAD_STATE,
-            )
+            return changes + moved
+        if not request.accept_removals:
+            self._refuse_a_loss(changes, file, found.ended)
         core.log.info(f"update from {file.source}, asked by {asked}")
         return self._updating.apply(new, f"update ({asked})", core.store.flush) + moved
+
+    def _refuse_a_loss(self, changes: list[Change], file: Config, ended: bool) -> None:
+        """A file that was cut off must stop nothing; a person who means it can say so."""
+        lost = removals(changes, {folded(task.name): task.goal for task in self._core.registry if task.configured})
+        cut = bool(lost.removed) and not ended and looks_cut_off(self._core.merged.file, file)
+        if not (lost.too_many or cut):
+            return
+        names = ", ".join(lost.removed[:10]) + (" ..." if len(lost.removed) > 10 else "")
+        hint = " (or end the file with a line `...`)" if cut and not lost.too_many else ""
+        raise EfError(
+            f"{file.source} no longer has {len(lost.removed)} of {lost.running} running tasks ({names}): if it was not cut off and this is meant, "
+            f"accept it with --yes{hint}; nothing was changed",
+            Code.BAD_STATE,
+        )
 
     # All of them ----------------------------------------------------------------------------------------------------------------------------------
 

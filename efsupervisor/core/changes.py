@@ -148,6 +148,16 @@ class Removals(NamedTuple):
         return len(self.removed) > FEW and len(self.removed) * FIFTH > self.running
 
 
+def looks_cut_off(old: Config, new: Config) -> bool:
+    """Whether the new file could be the old one without its end: fewer tasks, those that are left are the first ones, and all but the last of them
+    say what they said."""
+    kept = len(new.tasks)
+    if kept >= len(old.tasks):
+        return False
+    names = [folded(spec.name) for spec in new.tasks] == [folded(spec.name) for spec in old.tasks[:kept]]
+    return names and new.tasks[:-1] == old.tasks[: max(0, kept - 1)]
+
+
 def removals(changes: Iterable[Change], wanted: dict[str, Goal]) -> Removals:
     """What a change takes away from what is to run.  wanted: goal of each task by folded name."""
     running = {name for name, goal in wanted.items() if goal is Goal.ACT}

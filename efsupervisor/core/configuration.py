@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,14 +27,26 @@ from efsupervisor.task import type_names
 DEADLINE_S = 10.0
 PIECE = 1 << 16
 
-Done = Callable[[Config | EfError], None]
+END_MARK = b"..."
+"""YAML's own mark of the end of a document; a file that has it as its last line was not cut off."""
+
+
+class Found(NamedTuple):
+    """A configuration that was read.  ended: its file has the mark of its end, so nothing of it is missing."""
+
+    config: Config
+    ended: bool
+
+
+Done = Callable[[Found | EfError], None]
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the child found: a configuration, or why there is none."""
+    """What the child found: a configuration, or why there is none.  ended: the file has the mark of its end."""
 
     config: Config | None = None
     findings: list[str] = []
+    ended: bool = False
 
 
 def read_configuration(path: str) -> Config:
@@ -52,28 +65,35 @@ def read_configuration(path: str) -> Config:
     with open(reader, "rb") as file:
         data = file.read()
     os.waitpid(pid, 0)
-    return _decoded(data, path)
+    return _decoded(data, path).config
 
 
-def _decoded(data: bytes, path: str) -> Config:
+def _decoded(data: bytes, path: str) -> Found:
     try:
         answer = msgspec.msgpack.decode(data, type=Answer)
     except msgspec.DecodeError as error:
         raise EfError(f"{path}: the configuration could not be read: its reader died", Code.INTERNAL) from error
     if answer.config is None:
         raise ConfigError(answer.findings)
-    return answer.config
+    return Found(answer.config, answer.ended)
 
 
 def _answer(writer: int, path: str) -> None:
     from efsupervisor.conf.loader import load  # late on purpose: this is the process that ends
 
     try:
-        answer = Answer(config=load(path, types=type_names()))
+        answer = Answer(config=load(path, types=type_names()), ended=_has_end_mark(path))
     except ConfigError as error:
         answer = Answer(findings=error.findings)
+    except OSError as error:
+        answer = Answer(findings=[f"{path}: it went away while it was read: {error.strerror}"])
     with open(writer, "wb") as file:
         file.write(msgspec.msgpack.encode(answer))
+
+
+def _has_end_mark(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read().rstrip().rpartition(b"\n")[2] == END_MARK
 
 
 class Reread:
@@ -147,7 +167,7 @@ class Reread:
         self._system.pidfd_signal(self._pidfd, signal.SIGKILL)
         self._finish(EfError(f"{self._path}: the configuration could not be read within {DEADLINE_S:g} s: nothing was changed", Code.TIMEOUT))
 
-    def _finish(self, answer: Config | EfError) -> None:
+    def _finish(self, answer: Found | EfError) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._reactor.forget(self._reader)

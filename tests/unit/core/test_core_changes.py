@@ -16,7 +16,7 @@ from efsupervisor.conf.schema import (
     TaskSpec,
     WebSpec,
 )
-from efsupervisor.core.changes import POLICIES, difference, fields_that_differ, is_live, removals
+from efsupervisor.core.changes import POLICIES, difference, fields_that_differ, is_live, looks_cut_off, removals
 from efsupervisor.messages import Change
 from efsupervisor.states import Framing, Goal, Kind, Protocol
 
@@ -152,3 +152,18 @@ def test_more_than_one_and_more_than_a_fifth_of_what_runs_is_too_many_to_lose_un
     wanted = {f"t{n}": Goal.ACT for n in range(running)} | {"stopped": Goal.TRM}
     found = removals(changes, wanted)
     assert (found.running, len(found.removed), found.too_many) == (running, gone, too_many)
+
+
+@pytest.mark.parametrize(
+    ("left", "cut"),
+    [("a b c", False), ("a b", True), ("a", True), ("", True), ("A B", False), ("b c", False), ("a c", False), ("a b c d", False), ("a d", False)],
+)
+def test_a_file_that_has_only_the_first_tasks_left_looks_cut_off(left: str, cut: bool) -> None:
+    whole = config(*(task(name) for name in "abc"))
+    assert looks_cut_off(whole, config(*(task(name) for name in left.split()))) is cut
+
+
+def test_the_last_task_of_a_file_that_was_cut_off_may_have_lost_some_of_its_keys() -> None:
+    whole = config(task("a"), task("b", priority=1), task("c"))
+    assert looks_cut_off(whole, config(task("a"), task("b")))
+    assert not looks_cut_off(whole, config(task("a", priority=2), task("b", priority=1)))
