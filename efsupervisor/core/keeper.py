@@ -143,7 +143,7 @@ class Keeper:
                 self._end(signal.SIGABRT, f"it gave no sign of life for {self.rhythm.period + self.rhythm.deadline:g} s")
             case Effect.KILL:
                 self._end(signal.SIGKILL, "")
-        if self.phase is not before or happened is Input.HEARD:
+        if self.phase is not before or (happened is Input.HEARD and self.phase is Phase.RUNNING):
             self._set_timer()
         if self.phase is not before:
             self._on_change()

@@ -129,7 +129,8 @@ class Sibling:
     def run(self) -> None:
         """Turn the loop until the sibling is told to leave or its host is gone."""
         self._beat()
-        self.reactor.run()
+        if self._line.open:
+            self.reactor.run()
 
     # The line to the host ---------------------------------------------------------------------------------------------------------------------------
 
