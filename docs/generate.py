@@ -1,4 +1,4 @@
-"""Makes what the documents say about the code: the manual pages below docs/man, and the tables of keys in docs/configuration.rst.
+"""Makes what the documents say about the code: the manual pages below docs/man, the tables of keys in docs/configuration.rst, docs/openapi.json.
 
 `python -m docs.generate` (part of `make docs`) writes them; a contract test compares them with what is there.
 """
@@ -16,6 +16,7 @@ from efsupervisor import help as texts
 from efsupervisor.cli import grammar
 from efsupervisor.conf.meanings import SECTIONS, Meaning
 from efsupervisor.core.options import USAGE
+from efsupervisor.core.web import openapi
 from efsupervisor.help import roff
 from efsupervisor.help.reference import HEADINGS, with_tables
 
@@ -31,6 +32,7 @@ def pages() -> dict[Path, str]:
         DOCS / "man" / "efctl.1": efctl(),
         DOCS / "man" / "efsupervisord.8": efsupervisord(),
         DOCS / "man" / "efsupervisor.yaml.5": configuration_file(),
+        DOCS / "openapi.json": openapi.text(),
         configuration: with_tables(configuration.read_text(encoding="utf-8")),
     }
 

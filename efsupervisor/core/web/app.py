@@ -18,6 +18,7 @@ This module must never speak to the Core, to a task or to a file.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import uuid
@@ -36,8 +37,7 @@ from efsupervisor.core.web.link import Line
 from efsupervisor.core.web.openapi import BASE, Command, Health, Overview, TaskPage, document
 from efsupervisor.core.web.replies import JSON, Refusal, encoded, error_response, json_response
 from efsupervisor.errors import TABLE, Code, EfError
-from efsupervisor.interface.calls import declared, permit, readable, verb_of
-from efsupervisor.interface.house import Caller
+from efsupervisor.interface.calls import declared, readable, verb_of
 from efsupervisor.messages.call import About, Answer, Call, ConsoleCall, Done, Lines, Specs, Tasks
 from efsupervisor.messages.frame import MAX_FRAME
 from efsupervisor.states import Role, State
@@ -49,6 +49,7 @@ PUBLIC = frozenset({f"{BASE}/health"})
 USUAL_S = 5.0
 PATIENT_S = 60.0
 LONGEST_S = 300.0
+MAX_NAME = 256
 HEALTH_S = 1.5
 HEALTH_AGE_S = 1.0
 """How old an answer about health may be: who asks without a token must not make us ask for it."""
@@ -78,7 +79,7 @@ T = TypeVar("T")
 
 
 class Asker:
-    """Who asks: role, address, name for the log."""
+    """Who asks."""
 
     __slots__ = ("address", "role")
 
@@ -87,9 +88,9 @@ class Asker:
         self.address = address
 
     @property
-    def caller(self) -> Caller:
-        """For judging a verb."""
-        return Caller(self.role, f"web {self.role} {self.address}")
+    def who(self) -> str:
+        """For the log and for who is asked."""
+        return f"web {self.role} {self.address}"
 
 
 class Application:
@@ -103,7 +104,7 @@ class Application:
         self._max_body = web.max_body
         self._patient = threading.BoundedSemaphore(max(1, web.threads // 2))
         self._health = HealthMemory(system, self._look_at_health)
-        self._document = encoded(document(version))
+        self._version = version
         self._handlers: dict[str, Callable[..., Response]] = {
             "health": self._get_health,
             "status": self._get_status,
@@ -189,17 +190,19 @@ class Application:
         return json_response(self._ask(request, asker, "task.status", {"names": names}))
 
     def _get_task(self, request: Request, asker: Asker, name: str) -> Response:
+        if len(name) > MAX_NAME:
+            raise no_such_task(name)
         wanted = folded(name)
         rows = expected(self._ask(request, asker, "task.status", {"names": [name]}), Tasks).rows
         details = expected(self._ask(request, asker, "task.show", {"names": [name]}), Specs).rows
         status = next((row for row in rows if folded(row.name) == wanted), None)
         detail = next((row for row in details if folded(row.spec.name) == wanted), None)
         if status is None or detail is None:
-            raise EfError(f"there is no task {name[:64]!r}", Code.NO_SUCH_TASK)
+            raise no_such_task(name)
         return json_response(TaskPage(status=status, detail=detail))
 
     def _get_openapi(self, _request: Request, _asker: Asker) -> Response:
-        return json_response(self._document)
+        return json_response(document_text(self._version))
 
     # Commands -------------------------------------------------------------------------------------------------------------------------------------
 
@@ -218,9 +221,9 @@ class Application:
             self._patient.release()
 
     def _ask(self, request: Request, asker: Asker, verb: str, fields: dict[str, object] | None = None) -> Answer:
-        permit(verb_of(verb, encoded(fields or {})), asker.caller)
+        allowed(verb, encoded(fields or {}), asker)
         call = Call(
-            id=new_id(), verb=verb, fields=msgspec.Raw(msgspec.json.encode(fields or {})), role=asker.role, on_behalf=asker.caller.who,
+            id=new_id(), verb=verb, fields=msgspec.Raw(msgspec.json.encode(fields or {})), role=asker.role, on_behalf=asker.who,
             deadline_s=USUAL_S,
         )  # fmt: skip
         return self._told(request, asker, call, USUAL_S)
@@ -260,6 +263,12 @@ class HealthMemory:
             self._lock.release()
 
 
+@functools.cache
+def document_text(version: str) -> bytes:
+    """The description of the API, made when somebody first asks for it."""
+    return encoded(document(version))
+
+
 # Pure pieces ----------------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -294,12 +303,19 @@ def read_command(request: Request) -> Command:
 def call_of(command: Command, asker: Asker) -> tuple[Call | ConsoleCall, bool]:
     """What to ask, and whether it may take long.  EfError when the verb, its fields or the role do not allow it."""
     given = f"web-{command.id}" if command.id else new_id()
-    who = asker.caller.who
+    who = asker.who
     if command.line:
         return ConsoleCall(id=given, line=command.line, role=asker.role, on_behalf=who, language=command.language), True
-    permit(verb_of(command.verb, bytes(command.fields)), asker.caller)
+    allowed(command.verb, bytes(command.fields), asker)
     call = Call(id=given, verb=command.verb, fields=command.fields, role=asker.role, on_behalf=who, language=command.language)
     return call, declared(command.verb).endless
+
+
+def allowed(verb: str, fields: bytes, asker: Asker) -> None:
+    """EfError when there is no such verb, when the role may not, or when the fields are not as declared; in this order."""
+    if not asker.role.includes(declared(verb).role):
+        raise EfError(f"{verb} needs the role {declared(verb).role}; your token has {asker.role}", Code.REFUSED)
+    verb_of(verb, fields)
 
 
 def answer_response(answer: Answer) -> Response:
@@ -323,6 +339,11 @@ def without_secrets(answer: Answer, role: Role) -> Answer:
     replace = msgspec.structs.replace
     rows = [replace(row, spec=replace(row.spec, environment=dict.fromkeys(row.spec.environment, HIDDEN))) for row in answer.rows]
     return replace(answer, rows=rows)
+
+
+def no_such_task(name: str) -> EfError:
+    """In words."""
+    return EfError(f"there is no task {name[:64]!r}", Code.NO_SUCH_TASK)
 
 
 def expected(answer: Answer, kind: type[T]) -> T:

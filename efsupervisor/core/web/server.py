@@ -90,15 +90,26 @@ class RefusalTask(Task):  # type: ignore[misc]
         """Write the refusal; the connection ends."""
         error = self.request.error
         if not isinstance(error, EfError):  # one of waitress's own
-            code = Code.TOO_LARGE if error.code in (413, 431) else Code.INTERNAL if error.code == 500 else Code.BAD_REQUEST
-            sentence = "this failed; the log says more" if error.code == 500 else f"{error.reason.lower()}: {error.body}"
-            error = Refusal(error.code, sentence, code)
+            error = translated(error.code, f"{error.reason.lower()}: {error.body}", self.channel.http.web)
         body = fault_body(error)
         self.status = f"{status_of(error)} Refused"
         self.response_headers.extend([("Content-Type", JSON), *HEADERS.items(), *headers_of(error).items()])
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
+
+
+def translated(status: int, sentence: str, web: WebSpec) -> Refusal:
+    """An error of waitress's in our words."""
+    match status:
+        case 413:
+            return Refusal(status, f"a body has at most {web.max_body} bytes here (`web.max_body`)", Code.TOO_LARGE)
+        case 431:
+            return Refusal(status, f"the head of a request has less than {web.max_header} bytes here (`web.max_header`)", Code.TOO_LARGE)
+        case 500:
+            return Refusal(status, "this failed; the log of the supervisor says more", Code.INTERNAL)
+        case _:
+            return Refusal(status, sentence, Code.BAD_REQUEST)
 
 
 class ApplicationTask(WSGITask):  # type: ignore[misc]
