@@ -105,7 +105,8 @@ class Host:
         """Turn the loop until the Core lets us go, or is gone."""
         self._beat()
         self._open_lock()
-        self._reactor.run()
+        if self._line.open:
+            self._reactor.run()
 
     def _keeper(self, name: str) -> Keeper:
         return Keeper(
