@@ -14,13 +14,13 @@ from efsupervisor import messages
 from efsupervisor.conf.schema import FlowSpec, GroupSpec, InputSpec, OutputSpec, ScheduleSpec, TaskSpec
 from efsupervisor.errors import Code
 from efsupervisor.states import Framing, Goal, Kind, Mode, Protocol, State
-from tests.contract import service_samples
+from tests.contract import call_samples, service_samples
 
 GOLDEN = Path(__file__).parent / "golden" / "frames.json"
 FORMER = GOLDEN.with_name("former.json")
 
 VOCABULARIES = {"ToWorker": messages.ToWorker, "FromWorker": messages.FromWorker, "Request": messages.Request, "Reply": messages.Reply}
-VOCABULARIES |= service_samples.VOCABULARIES
+VOCABULARIES |= service_samples.VOCABULARIES | call_samples.VOCABULARIES
 
 SPEC = TaskSpec(
     name="이벤트.task-1",
@@ -277,7 +277,7 @@ SAMPLES: dict[str, list[object]] = {
     ],
 }
 
-SAMPLES |= service_samples.SAMPLES
+SAMPLES |= service_samples.SAMPLES | call_samples.SAMPLES
 
 
 def frames() -> dict[str, dict[str, str]]:
