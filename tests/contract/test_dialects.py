@@ -1,9 +1,10 @@
-"""A command means the same in every dialect: the console language, typed JSON and efctl's words give one typed verb."""
+"""A command means the same in every dialect: the console language, typed JSON, efctl's words and the HTTP API give one typed verb."""
 
 from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import click
 import msgspec
@@ -15,8 +16,15 @@ from efsupervisor.errors import Code, EfError
 from efsupervisor.interface import VERBS, console
 from efsupervisor.interface.calls import verb_of
 from efsupervisor.messages import decode, encode
-from efsupervisor.messages.call import Call, ToMiddle
+from efsupervisor.messages.call import Call, ConsoleCall, ToMiddle
 from tests.contract.dialects import EXAMPLES, UNSAID, Example
+from tests.support.web import Web
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Web:
+    return Web(tmp_path)
+
 
 EACH = pytest.mark.parametrize("example", EXAMPLES, ids=[f"{example.verb.name}-{number}" for number, example in enumerate(EXAMPLES)])
 
@@ -53,6 +61,19 @@ def test_the_words_of_efctl_give_the_same_verb(example: Example) -> None:
     with command.make_context(verb.name, words) as context:
         fields = fields_of(verb, context.params, slots)
         assert made(verb, fields, slots, lambda: click.get_binary_stream("stdin")) == example.verb
+
+
+@EACH
+def test_the_http_api_passes_the_same_verb_on(example: Example, web: Web) -> None:
+    web.post({"verb": example.verb.name, "fields": example.fields})
+    call = web.line.asked[-1][0]
+    assert isinstance(call, Call)
+    assert verb_of(call.verb, bytes(call.fields)) == example.verb
+    if example.console is not None:
+        web.post({"line": example.console})
+        said = web.line.asked[-1][0]
+        assert isinstance(said, ConsoleCall)
+        assert console.parse(said.line) == example.verb
 
 
 def test_no_two_verbs_are_said_with_the_same_words() -> None:
