@@ -164,7 +164,7 @@ class Core:
                 self._register_stranger(identity)
         adopted = sum(self._take_over(task) for task in self.registry.ordered())
         self.watchdog.start()
-        self.services.start()
+        self.services.start(len(self.config.tasks) - adopted)
         self.timetable.keep(self.config.schedules)
         self._reaping.wake()
         former = self.home.former

@@ -29,6 +29,10 @@ from efsupervisor.system import Real
 
 HOST = "host"
 MODULE = "efsupervisor.core.service_host"
+YIELD_S = 0.003
+YIELD_MAX_S = 1.0
+"""How much later the host is forked for each task that starts: what siblings load would take the processors from them."""
+
 LEAVE_S = 5.0
 """How long the Core's end waits for the host's, whatever happens."""
 
@@ -73,9 +77,13 @@ class Services:
             rhythm=host_rhythm(spec.heartbeat_s, spec.heartbeat_deadline_s),
         )
 
-    def start(self) -> None:
-        """Fork the host in the next turn of the loop, if one is wanted."""
-        self._reactor.after(0.0, lambda: self._keeper.want(self._spec.services))
+    def start(self, tasks: int = 0) -> None:
+        """Fork the host from the loop, if one is wanted; `tasks` that start now go first."""
+        self._reactor.after(min(YIELD_MAX_S, tasks * YIELD_S), self._begin)
+
+    def _begin(self) -> None:
+        if self._done is None:
+            self._keeper.want(self._spec.services)
 
     def configure(self, spec: SupervisorSpec) -> None:
         """Other settings are in force: they reach the host, and through it each sibling."""
