@@ -7,6 +7,7 @@ part of it is (a list's item has a line of its own).  Variables of the environme
 from __future__ import annotations
 
 import os.path
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -192,6 +193,35 @@ def path_field(reading: Reading, node: Node, path: str, found: Section) -> str:
     if not reading.folder and not os.path.isabs(text):
         raise Unfit("is relative, and there is no file here that it could be relative to; write the path in full")
     return os.path.normpath(os.path.join(reading.folder, convert.argument(text)))
+
+
+def log_file(reading: Reading, node: Node, path: str, found: Section) -> str:
+    """Where a log is found: a path, or a word: `none` and `auto` for the task's own journal alone, `syslog`."""
+    word = _text(node).lower()
+    return {"none": "", "off": "", "auto": "", "syslog": "syslog"}[word] if word in _LOG_WORDS else path_field(reading, node, path, found)
+
+
+_LOG_WORDS = frozenset({"none", "off", "auto", "syslog"})
+
+
+def process_pattern(text: str) -> str:
+    """The name of each instance, with `%(program_name)s` and `%(process_num)d` in it."""
+    try:
+        instance_name(text, "x", 0)
+    except (KeyError, ValueError, TypeError) as error:
+        raise Unfit(f'"{shown(text, 40)}" may have %(program_name)s and %(process_num)d, as in %(program_name)s-%(process_num)02d') from error
+    return text
+
+
+def instance_name(pattern: str, program: str, number: int) -> str:
+    """The name of one instance."""
+    if _WIDE.search(pattern):
+        raise ValueError(pattern)
+    return pattern % {"program_name": program, "process_num": number}
+
+
+_WIDE = re.compile(r"\)[^a-zA-Z%]*[0-9]{3}|\*")
+"""A width of hundreds of digits is a slip, or a way to fill the memory."""
 
 
 # Fields of several values --------------------------------------------------------------------------------------------------------------------------

@@ -88,6 +88,43 @@ TASK: dict[str, Meaning] = {
         "input; without the section it is ``protocol: stream``",
     ),
     "output": Meaning("mapping", "defaults", "how stdout and stderr are kept; see below"),
+    "stopasgroup": Meaning("true or false", "false", "as in supervisord; here a stop signal always reaches the whole tree of the program"),
+    "killasgroup": Meaning("true or false", "false", "as in supervisord; here SIGKILL always reaches the whole tree of the program"),
+    "stdout_logfile": Meaning(
+        "file",
+        "none",
+        "where the log of stdout is found: a link to the file that is written now, older ones as ``.1``, ``.2`` beside it.  A device such as "
+        "``/dev/stdout``, and a file that several name, is written to.  ``none``, ``auto``: only the task's own folder has it; ``syslog``",
+    ),
+    "stdout_logfile_maxbytes": Meaning("size", "by output", "size at which a new log file of stdout begins, 0 never; without it ``output.segment_bytes``"),
+    "stdout_logfile_backups": Meaning("number", "by output", "older log files of stdout that stay; without it ``output.keep_bytes``"),
+    "stdout_capture_maxbytes": Meaning("size", "0", "as in supervisord, for event listeners"),
+    "stdout_events_enabled": Meaning("true or false", "false", "as in supervisord, for event listeners"),
+    "stdout_syslog": Meaning("true or false", "false", "each line of stdout goes to syslog too"),
+    "stderr_logfile": Meaning(
+        "file",
+        "none",
+        "where the log of stderr is found: a link to the file that is written now, older ones as ``.1``, ``.2`` beside it.  A device such as "
+        "``/dev/stdout``, and a file that several name, is written to.  ``none``, ``auto``: only the task's own folder has it; ``syslog``",
+    ),
+    "stderr_logfile_maxbytes": Meaning("size", "by output", "size at which a new log file of stderr begins, 0 never; without it ``output.segment_bytes``"),
+    "stderr_logfile_backups": Meaning("number", "by output", "older log files of stderr that stay; without it ``output.keep_bytes``"),
+    "stderr_capture_maxbytes": Meaning("size", "0", "as in supervisord, for event listeners"),
+    "stderr_events_enabled": Meaning("true or false", "false", "as in supervisord, for event listeners"),
+    "stderr_syslog": Meaning("true or false", "false", "each line of stderr goes to syslog too"),
+    "strip_ansi": Meaning("true or false", "false", "terminal colours are taken out of what is written to a device or to syslog"),
+    "serverurl": Meaning("URL", "none", "what the program finds as ``SUPERVISOR_SERVER_URL``"),
+    "inherit_environment": Meaning("true or false", "false", "all variables of the supervisor in place of a clean list, as supervisord does"),
+    "no_new_privs": Meaning("true or false", "true", "a program with ``user`` can never gain privileges again, not by set-uid files either"),
+    "instances": Meaning(
+        "number",
+        "1",
+        "as many tasks of this entry, named by ``process_name``; the entry's own name is their group.  Each finds its number as ``EFS_INSTANCE``",
+    ),
+    "first_instance": Meaning("number", "0", "number of the first of ``instances``"),
+    "process_name": Meaning(
+        "text", "see text", "name of each of ``instances``, ``%(program_name)s-%(process_num)d`` without it; ``%(process_num)02d`` has two digits"
+    ),
 }
 
 INPUT: dict[str, Meaning] = {

@@ -14,6 +14,11 @@ import msgspec
 from efsupervisor.states import Framing, Kind, Mode, Protocol
 
 
+SMALLEST_SEGMENT = 4096
+ONE_SEGMENT = 1 << 40
+"""A log file of maxbytes 0 grows for ever: one segment."""
+
+
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How a task takes its events (DESIGN section 4).
 
@@ -55,7 +60,15 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     startsecs: life after which a start counts as successful; 0: at once.  startretries: failed starts in a row before FATAL.  backoff_s,
     backoff_max_s: first and longest delay between failed starts (doubled each time, 10 % jitter).  stopwaitsecs: from the stop signal to SIGKILL.
     drain_s: how long a descendant that holds stdout may delay the next start.
-    """
+
+    What supervisord's operators know: stopasgroup, killasgroup: whether a signal goes to the program's group; here it always goes to the whole tree.
+    stdout_logfile, stderr_logfile: a path at which the log is found (a link to the journal's segments, or fed by a cursor), empty for none, `syslog`
+    for syslog alone; maxbytes, backups: size and number of its files, -1 for what `output` says.  capture_maxbytes, events_enabled: for event
+    listeners.  strip_ansi: terminal colours are taken out of what is fed.  serverurl: where the program finds the supervisor, empty for its own.
+    inherit_environment: variables of the supervisor in place of a clean list.  no_new_privs: false lets a program of another user gain privileges by
+    set-uid files, and one of our own user keep what we have.  instances: how many tasks are made of one entry (1 in each of them); first_instance:
+    number of the first; process_name: their name, a pattern in the entry and the name that supervisord would know in the task; group: the group that
+    it is shown in; instance: the number of the task among those of its entry."""
 
     name: str
     command: list[str]
@@ -81,6 +94,40 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: float = 5.0
     input: InputSpec | None = None
     output: OutputSpec = OutputSpec()
+    stopasgroup: bool = False
+    killasgroup: bool = False
+    stdout_logfile: str = ""
+    stdout_logfile_maxbytes: int = -1
+    stdout_logfile_backups: int = -1
+    stdout_capture_maxbytes: int = 0
+    stdout_events_enabled: bool = False
+    stdout_syslog: bool = False
+    stderr_logfile: str = ""
+    stderr_logfile_maxbytes: int = -1
+    stderr_logfile_backups: int = -1
+    stderr_capture_maxbytes: int = 0
+    stderr_events_enabled: bool = False
+    stderr_syslog: bool = False
+    strip_ansi: bool = False
+    serverurl: str = ""
+    inherit_environment: bool = False
+    no_new_privs: bool = True
+    instances: int = 1
+    first_instance: int = 0
+    process_name: str = ""
+    group: str = ""
+    instance: int = 0
+
+    def kept(self, channel: str) -> OutputSpec:
+        """How one channel (`out` or `err`) is kept: `output`, with the sizes of its log file where those are said."""
+        out = channel == "out"
+        size = self.stdout_logfile_maxbytes if out else self.stderr_logfile_maxbytes
+        backups = self.stdout_logfile_backups if out else self.stderr_logfile_backups
+        if size < 0:
+            return self.output
+        segment = max(size, SMALLEST_SEGMENT) if size else ONE_SEGMENT
+        keep = self.output.keep_bytes if backups < 0 else 0 if size == 0 else max(1, segment * backups)
+        return msgspec.structs.replace(self.output, segment_bytes=segment, keep_bytes=keep)
 
     @property
     def restarts(self) -> str:
@@ -208,8 +255,73 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
     post: PostSpec = PostSpec()
 
 
+class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One [unix_http_server] or [inet_http_server] of a supervisord.conf.  file is set for the first, port for the second.  owner: uid and gid of the
+    socket, -1 leaves them; mode: of the socket.  A password may be `{SHA}` and 40 hex digits."""
+
+    name: str = ""
+    file: str = ""
+    host: str = ""
+    port: int = 0
+    username: str = ""
+    password: str = ""
+    owner: tuple[int, int] = (-1, -1)
+    mode: int = 0o700
+
+
+class ListenerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One pool of event listeners of a supervisord.conf, with the tasks that are its members."""
+
+    name: str
+    members: list[TaskSpec]
+    events: tuple[str, ...]
+    buffer_size: int = 10
+    result_handler: str = "supervisor.dispatchers:default_handler"
+
+
+class FcgiSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One [fcgi-program:x] of a supervisord.conf, with its members.  socket: `unix:///path` or `tcp://host:port`; backlog 0 and mode -1: not said."""
+
+    name: str
+    members: list[TaskSpec]
+    socket: str
+    backlog: int = 0
+    owner: tuple[int, int] = (-1, -1)
+    mode: int = -1
+
+
+class DaemonSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a supervisord.conf, or supervisord's flags, say of the daemon.  Paths are absolute; logfile may be `syslog`.  user: a name or number to
+    become, empty for nobody else.  notes: what of the file is not carried over, a sentence with file, line and key each; said: the files that were
+    included."""
+
+    nodaemon: bool = False
+    silent: bool = False
+    logfile: str = ""
+    logfile_maxbytes: int = 50 << 20
+    logfile_backups: int = 10
+    loglevel: str = "info"
+    pidfile: str = ""
+    identifier: str = "supervisor"
+    childlogdir: str = ""
+    nocleanup: bool = False
+    directory: str = ""
+    umask: int = 0o022
+    user: str = ""
+    minfds: int = 1024
+    minprocs: int = 200
+    strip_ansi: bool = False
+    environment: dict[str, str] = {}
+    servers: list[ServerSpec] = []
+    listeners: list[ListenerSpec] = []
+    fcgi: list[FcgiSpec] = []
+    notes: list[str] = []
+    included: list[str] = []
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole configuration, checked; tasks and flows in the order in which they were written.  source: the file's path, for messages."""
+    """A whole configuration, checked; tasks and flows in the order in which they were written.  source: the file's path, for messages.
+    daemon: only when the file is a supervisord.conf."""
 
     source: str
     supervisor: SupervisorSpec = SupervisorSpec()
@@ -217,3 +329,4 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     flows: list[FlowSpec] = []
     groups: list[GroupSpec] = []
     schedules: list[ScheduleSpec] = []
+    daemon: DaemonSpec | None = None

@@ -119,7 +119,7 @@ def test_a_command_that_cannot_be_run_is_refused(line: str, reason: str) -> None
 
 def test_a_task_that_is_too_large_to_be_told_to_a_worker_is_refused() -> None:
     (sentence,) = findings_of(f"tasks:\n  web: {{command: cat, environment: {{A: {'x' * 66_000}}}}}\n")
-    assert sentence.startswith(f"{FILE}:2: tasks.web: takes 66,")
+    assert sentence.startswith(f"{FILE}:2: tasks.web: takes 67,")
     assert sentence.endswith(" bytes, at most 65,536 are possible; put long arguments and variables into a file")
 
 
