@@ -109,8 +109,8 @@ class Delivery:
         return sum(len(run.lengths) for run in self.runs)
 
     def edge(self, edge_id: str) -> EdgeState | None:
-        """The state of an edge by its id."""
-        return next((edge for edge in self.edges if edge.id == edge_id), None)
+        """The state of an edge by its id; the newest, when it was taken away and came again while events of it were out."""
+        return next((edge for edge in reversed(self.edges) if edge.id == edge_id), None)
 
     def encode(self) -> bytes:
         """The bytes of one slot."""

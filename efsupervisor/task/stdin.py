@@ -162,20 +162,25 @@ class FlowStdIn(StdIn):
         if len(wanted) > MAX_EDGES:
             self.seat.alert("edges", f"{len(wanted)} edges end at this task, at most {MAX_EDGES} can be served: the rest is ignored")
             wanted = wanted[:MAX_EDGES]
-        former = {source.edge.id: source for source in (*self.sources, *self._leaving)}
+        former = {source.edge.id: source for source in self.sources}
+        former |= {source.edge.id: source for source in self._leaving if source.edge.mode is Mode.SHARE}
+        left = [source for source in self._leaving if source.edge.mode is Mode.BROAD]
         ids = {edge.id for edge in wanted}
-        if not state.runs and not any(self._is_needed(source) for edge_id, source in former.items() if edge_id not in ids):
-            state.edges = [edge for edge in state.edges if edge.id in ids]
-        self.sources = [self._source_of(edge, former.pop(edge.id, None)) for edge in wanted]
-        self._leaving = [source for source in former.values() if self._is_needed(source)]
-        for source in former.values():
+        goes = [*left, *(source for edge_id, source in former.items() if edge_id not in ids)]
+        if not state.runs and not any(self._is_needed(source) for source in goes):
+            state.edges = list({edge.id: edge for edge in state.edges if edge.id in ids}.values())
+        ended = {id(source.state) for source in left}
+        self.sources = [self._source_of(edge, former.get(edge.id), ended) for edge in wanted]
+        self._leaving = [source for source in goes if self._is_needed(source)]
+        for source in goes:
             if source not in self._leaving:
                 source.close()
-        self._find_former(former.keys())
+        self._find_former()
 
-    def _source_of(self, edge: InEdge, former: Source | None) -> Source:
+    def _source_of(self, edge: InEdge, former: Source | None, ended: Collection[int] = ()) -> Source:
+        """A source for an edge.  ended: places in the record (by identity) of edges that were taken away; one that comes again begins anew."""
         known = self.state.edge(edge.id)
-        if known is None:
+        if known is None or id(known) in ended:
             start = read_hint(hint_path(edge, self.seat.paths.id)) if edge.mode is Mode.BROAD else 0
             known = EdgeState(edge.id, start, start)
             self.state.edges.append(known)
@@ -187,8 +192,14 @@ class FlowStdIn(StdIn):
         else:
             if former is not None:
                 former.close()
-            kind = ShareSource if edge.mode is Mode.SHARE else Source
-            source = kind(edge, index, known, max_event=self._max_event(), system=self.seat.system, lost=self._lost)
+            source = self._made(edge, index, known)
+        if isinstance(source, ShareSource):
+            source.acknowledged = self._counter(index, known)
+        return source
+
+    def _made(self, edge: InEdge, index: int, known: EdgeState) -> Source:
+        kind = ShareSource if edge.mode is Mode.SHARE else Source
+        source = kind(edge, index, known, max_event=self._max_event(), system=self.seat.system, lost=self._lost)
         if isinstance(source, ShareSource):
             source.acknowledged = self._counter(index, known)
         return source
@@ -197,14 +208,14 @@ class FlowStdIn(StdIn):
         """Events of it are out (their bytes may be asked for), or a record of it is half put."""
         return any(run.edge == source.index for run in self.state.runs)
 
-    def _find_former(self, known: Collection[str]) -> None:
+    def _find_former(self) -> None:
         """A predecessor was killed while events of an edge were out that was taken away since."""
         served = {source.index for source in (*self.sources, *self._leaving)}
         for index in {run.edge for run in self.state.runs} - served:
-            edge = former_edge(self.seat.paths, self.state.edges[index].id)
-            if edge is not None and edge.id not in known:
-                source = self._source_of(edge, None)
-                self._leaving.append(source)
+            known = self.state.edges[index]
+            edge = former_edge(self.seat.paths, known.id)
+            if edge is not None:
+                self._leaving.append(self._made(edge, index, known))
 
     def _source(self, index: int) -> Source | None:
         """The source at this place in the record, also one that is leaving."""
@@ -222,8 +233,8 @@ class FlowStdIn(StdIn):
 
     def rewired(self) -> None:
         """Edges changed; the record keeps every cursor."""
-        self._save()
         self._wire()
+        self._save()
         if self._live:
             self._begin_claims()
         self.pump()

@@ -84,6 +84,12 @@ class StreamStdIn(FlowStdIn):
             self._slots = Slots(system.pipe_size(self._fd) // PIPE_BUF, state.put, system.unread(self._peek))
         self.pump()
 
+    def rewired(self) -> None:
+        """What the program has read already needs no source any more."""
+        if self._peek >= 0:
+            self._trim()
+        super().rewired()
+
     def _is_needed(self, source: Source) -> bool:
         return super()._is_needed(source) or (source is self._current and not source.at_boundary())
 

@@ -182,3 +182,34 @@ def test_a_stream_goes_on_where_it_was_when_another_edge_comes(stream: Table) ->
     assert program.received[: len(long)] == long
     assert sorted(program.received[len(long) :].splitlines(True)) == sorted([P[1], *Q])
     sitting.rest()
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
+def test_an_edge_that_comes_again_while_events_of_it_are_out_begins_where_it_is_told(event: Table, dies: bool) -> None:
+    journal = event.producer("p")
+    journal.append(b"".join(P[:5]))
+    sitting = Sitting(event)
+    sitting.begin()
+    program = event.program
+    assert program is not None
+    program.read()
+    (edge,) = event.inputs
+    took_away(event)
+    rewire(sitting)
+    Path(edge.folder, f"cursor.{event.paths.id}").write_bytes(journal.end.to_bytes(8, "little"))
+    event.inputs.append(edge)
+    rewire(sitting)
+    if dies:
+        sitting.killed = True
+        sitting.leave()
+        sitting = Sitting(event)
+    journal.append(b"".join(P[5:]))
+    sitting.watcher.pump()
+    out = program.received.count(b"\n")
+    program.say(b"\n" * out)
+    sitting.turn()
+    assert answered(sitting).splitlines(True) == [*P[:out], *P[5:]]
+    program.die()
+    sitting.end()
+    assert len(saved(event.paths.delivery, REAL).edges) == 1
+    sitting.rest()
