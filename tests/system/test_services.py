@@ -238,6 +238,36 @@ def test_siblings_hold_only_what_is_theirs(tmp_path: Path) -> None:
             assert Path(f"/proc/{before[name]}/status").read_text().count("Threads:\t1\n") == 1
 
 
+def change(made: Supervisor, key: str, value: str) -> None:
+    reply = made.ask(messages.SetSettingRequest(id=f"{key}={value}", key=key, value=value))
+    assert isinstance(reply, messages.DoneReply) and reply.outcomes[0].ok, reply
+
+
+def test_settings_reach_every_sibling_while_it_runs_and_one_that_is_not_enabled_ends(tmp_path: Path) -> None:
+    with supervisor(tmp_path) as made:
+        before = pids(made)
+        change(made, "web.port", "45678")
+        log = made.var / "log" / "efsupervisord.log"
+        until(lambda: log.read_text().count("configured: web.port 45678") == len(NAMES), 10, made.story)
+        change(made, "web.enabled", "false")
+        until(lambda: made.services()["web"].state is State.STOPPED, 10, made.story)
+        assert not processes.alive(before["web"]) and "enabled is false" in made.services()["web"].reason
+        change(made, "web.enabled", "true")
+        made.await_service("web", before["web"])
+        assert {name: made.services()[name].pid for name in EVERYBODY if name != "web"} == {name: before[name] for name in EVERYBODY if name != "web"}
+
+
+def test_services_may_be_switched_off_and_on_while_it_runs(tmp_path: Path) -> None:
+    with supervisor(tmp_path) as made:
+        before, program = pids(made), made.program_pid("S")
+        change(made, "services", "false")
+        until(lambda: made.services()["host"].state is State.STOPPED, 10, made.story)
+        assert [name for name in EVERYBODY if processes.alive(before[name])] == []
+        change(made, "services", "true")
+        after = pids(made)
+        assert not set(after.values()) & set(before.values()) and made.program_pid("S") == program
+
+
 RECORD = re.compile(r"^\S+ INFO  (\w+): (\d+) record (\d+) x{60}$")
 
 
