@@ -21,6 +21,7 @@ from efsupervisor.core.saved import FLOW, GROUP, SCHEDULE, SETTING, TASK
 from efsupervisor.core.tasks import Task
 from efsupervisor.core.wiring import Edge, edges
 from efsupervisor.errors import Code, EfError
+from efsupervisor.journal import Reader
 from efsupervisor.messages import (
     EventsReply,
     EventsRequest,
@@ -46,6 +47,7 @@ from efsupervisor.messages import (
 )
 from efsupervisor.states import Mode
 from efsupervisor.system import folded, short_id
+from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.stdin import read_hint
 
 MAX_EVENTS = 1000
@@ -81,11 +83,11 @@ class Showing:
         )
 
     def flows(self, request: FlowsRequest) -> Iterator[FlowsReply]:
-        """Every edge of the named flows."""
+        """Every edge of the named flows; without a name the own input queues of tasks too, as edges of no flow and no producer."""
         config = self._core.config
         wanted = _chosen(request.names, config.flows)
         shown = msgspec.structs.replace(config, flows=wanted)
-        rows = (self._flow_row(edge) for edge in edges(shown) if edge.producer)
+        rows = (self._flow_row(edge) if edge.producer else self._queue_row(edge) for edge in edges(shown) if edge.producer or not request.names)
         return paged(rows, lambda part, more: FlowsReply(id=request.id, rows=part, more=more))
 
     def _flow_row(self, edge: Edge) -> FlowRow:
@@ -105,6 +107,16 @@ class Showing:
             overflow=edge.overflow,
             held_back=not blocked.isdisjoint(map(folded, edge.consumers)),
         )
+
+    def _queue_row(self, edge: Edge) -> FlowRow:
+        core, consumer = self._core, short_id(edge.consumers[0])
+        reader = Reader(TaskPaths(core.home.task_dir(consumer)).input_journal, system=core.system)
+        try:
+            put = reader.end()
+        finally:
+            reader.close()
+        lag = max(0, put - read_hint(f"{core.home.flows}/{edge.id}/cursor.{consumer}"))
+        return FlowRow(flow="", producer="", consumers=list(edge.consumers), origin="own", lag_bytes=lag)
 
     def groups(self, request: GroupsRequest) -> Iterator[GroupsReply]:
         """Every group with the tasks it stands for now."""

@@ -28,7 +28,7 @@ class FlowShow(Verb, frozen=True, kw_only=True):
     async def run(self, house: House) -> Answer:
         """A row for each edge of the named flows, of all without a name."""
         replies = await house.ask(FlowsRequest(id=house.next_id(), names=self.names))
-        return Flows(rows=[row for reply in replies if isinstance(reply, FlowsReply) for row in reply.rows])
+        return Flows(rows=[row for reply in replies if isinstance(reply, FlowsReply) for row in reply.rows if row.flow])
 
 
 class FlowAdd(Verb, frozen=True, kw_only=True):

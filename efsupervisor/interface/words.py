@@ -123,7 +123,8 @@ def flow_text(row: FlowRow) -> str:
     held = ", holds the producer back" if row.held_back else ""
     name = f"{row.flow} ({row.origin}): " if row.flow else "input queue: "
     edge = f"{row.producer + ' ' if row.producer else ''}-> {', '.join(row.consumers)}"
-    return f"{name}{edge} {row.mode}, lag {row.lag_bytes} of {row.max_lag} bytes{held}"
+    limit = f" of {row.max_lag}" if row.max_lag else ""
+    return f"{name}{edge} {row.mode}, lag {row.lag_bytes}{limit} bytes{held}"
 
 
 def schedule_text(row: ScheduleRow) -> str:

@@ -94,7 +94,8 @@ class DelTaskRequest(_Request, frozen=True, kw_only=True):
 
 
 class FlowsRequest(_Request, frozen=True, kw_only=True):
-    """Every edge with its figures.  Answered by one or more FlowsReply."""
+    """Every edge of the named flows with its figures; without a name also the tasks' own input queues, which have neither flow nor producer.
+    Answered by one or more FlowsReply."""
 
     names: list[str] = []
 

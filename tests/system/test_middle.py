@@ -134,6 +134,15 @@ def test_events_are_put_once_and_acknowledged(running: Supervisor) -> None:
         ok(line.call("stdin.put", {"task": "upper", "text": "bye"}))
         until(lambda: running.output("upper") == b"HELLO\nBYE\n", 15, lambda: f"the events arrive: {running.output('upper')!r}\n{running.story()}")
         until(lambda: ok(line.call("stdin.show", {"names": ["upper"]})).rows[0].acknowledged == 2, 10, "they are acknowledged")
+        ok(line.call("trm", {"names": ["upper"]}))
+        ok(line.call("stdin.put", {"task": "upper", "text": "12345"}))
+        queues = ok(line.call("queue.show", {"names": ["upper"]}))
+        assert isinstance(queues, Flows)
+        assert [(row.flow, row.consumers, row.lag_bytes) for row in queues.rows] == [("", ["upper"], 6)]
+        assert ok(line.call("flow.show")).rows == []
+        assert line.say("shw queue upper") == ["OK : input queue: -> upper broad, lag 6 bytes"]
+        ok(line.call("queue.clear", {"names": ["upper"]}))
+        assert ok(line.call("queue.show", {"names": ["upper"]})).rows[0].lag_bytes == 0
 
 
 def test_settings_differences_events_log_and_services_are_shown(running: Supervisor) -> None:
