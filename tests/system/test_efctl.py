@@ -22,8 +22,7 @@ from tests.support.supervisor import Supervisor
 from tests.support.wait import until
 
 LIMIT_S = 5.0
-BUSY_S = 1.5
-"""What a busy machine may add to it."""
+AT_ONCE_S = 0.2
 TASKS: dict[str, Any] = {
     "clock": {"command": ["sh", "-c", "n=0; while :; do n=$((n+1)); echo tick $n; sleep 0.05; done"], "startsecs": 0},
     "shout": {"command": ["sh", "-c", 'while read -r line; do echo "$line!"; done'], "startsecs": 0, "input": {"protocol": "stream"}},
@@ -46,6 +45,16 @@ def efctl(made: Supervisor, *words: str, status: int = 0, data: bytes | None = N
     assert done.returncode == status, (words, done.stdout, done.stderr, made.story())
     assert b"Traceback" not in done.stderr
     return done.stdout.decode()
+
+
+def start_s(made: Supervisor) -> float:
+    """What an efctl that asks nobody takes on this machine now: the least of three, so that a limit measures the command and not the machine."""
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        assert made.efctl("--version").returncode == 0
+        took.append(time.monotonic() - began)
+    return min(took)
 
 
 def on_screen(made: Supervisor, *words: str, columns: int = 100, environment: dict[str, str] | None = None) -> Screen:
@@ -180,7 +189,7 @@ def test_with_the_middle_interface_stopped_every_command_still_works_in_time_and
     try:
         began = time.monotonic()
         efctl(made, "restart", "이벤트-작업")
-        assert time.monotonic() - began < LIMIT_S + BUSY_S
+        assert time.monotonic() - began < LIMIT_S + 4 * start_s(made)
     finally:
         processes.send(pid, signal.SIGCONT)
     after = made.program_pid("이벤트-작업")
@@ -196,8 +205,9 @@ def test_with_the_middle_interface_killed_again_and_again_every_command_is_carri
         killer.start()
         began = time.monotonic()
         efctl(made, "add", f"new{number}", "startsecs=0", "sleep", "1000")
-        assert time.monotonic() - began < LIMIT_S + BUSY_S
+        took = time.monotonic() - began
         killer.join()
+        assert took < LIMIT_S + 4 * start_s(made)
     assert len(json.loads(efctl(made, "status", "--json", "new*"))) == 6
 
 
@@ -208,7 +218,8 @@ def test_a_stopped_core_is_said_within_five_seconds_with_its_own_exit_status(mad
             began = time.monotonic()
             done = made.efctl(*words)
             assert (done.returncode, done.stdout) == (TABLE[Code.TIMEOUT].exit_status, b""), (words, done)
-            assert time.monotonic() - began < LIMIT_S + BUSY_S
+            took = time.monotonic() - began
+            assert took < LIMIT_S + 4 * start_s(made)
     finally:
         processes.send(made.core_pid, signal.SIGCONT)
 
@@ -224,7 +235,7 @@ def test_no_supervisor_is_said_at_once(tmp_path: Path) -> None:
                 took.append(time.monotonic() - began)
                 assert done.returncode == TABLE[Code.NOT_RUNNING].exit_status
                 assert done.stderr.count(b"\n") == 1
-            assert min(took) < 0.2 + BUSY_S
+            assert min(took) < AT_ONCE_S + 2 * start_s(made)
     finally:
         made.abandon()
 
