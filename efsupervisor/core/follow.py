@@ -10,7 +10,18 @@ import os
 import signal
 import sys
 
+from efsupervisor.conf.schema import Config
 from efsupervisor.core.descriptors import Descriptors
+
+
+def welcome(config: Config, follow: tuple[str, ...]) -> str:
+    """What a person who tries something out sees first: what runs, what is shown, and what to type next."""
+    efctl = os.path.join(os.path.dirname(sys.executable), "efctl")
+    names = ", ".join(spec.name for spec in config.tasks[:8]) + (f" and {len(config.tasks) - 8} more" if len(config.tasks) > 8 else "")
+    return (
+        f"efsupervisord: supervising {names or 'no task yet'}; below is what {', '.join(follow)} writes.  Ctrl-C stops everything in order.\n"
+        f"efsupervisord: in another terminal:  {efctl} -c {config.source} status\n"
+    )
 
 
 class Followers:

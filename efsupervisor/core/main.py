@@ -21,7 +21,7 @@ from efsupervisor.core.control import Control
 from efsupervisor.core.core import Core
 from efsupervisor.core.descriptors import Descriptors
 from efsupervisor.core.desk import Desk
-from efsupervisor.core.follow import Followers
+from efsupervisor.core.follow import Followers, welcome
 from efsupervisor.core.home import Home, open_home
 from efsupervisor.core.saved import Merged, merge, with_setting
 from efsupervisor.core.store import Store
@@ -91,6 +91,9 @@ def serve(config: Config, asked: options.Options, tell: daemon.Tell, warnings: l
         log.error(f"not started: {daemon.outcome(error)[1]}")
         raise
     tell(0, "")
+    if asked.follow:
+        sys.stderr.write(welcome(config, asked.follow))
+        sys.stderr.flush()
     warm()
     gc.collect()
     gc.freeze()
