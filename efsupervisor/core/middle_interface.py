@@ -28,7 +28,10 @@ from efsupervisor.messages.call import About, Call, ConsoleCall, ToMiddle
 
 SOCKET = "middle.sock"
 CORE_SOCKET = "core.sock"
-LOOK_S = 1.0
+LOOK_S = 4.0
+"""How often the doors are looked at; on the instants at which signs of life leave, so that it costs no wake-up of its own."""
+
+LOST_S = 1.0
 
 
 def main(sibling: Sibling) -> None:
@@ -106,15 +109,15 @@ class MiddleInterface:
         return About(version=__version__, pid=self._link.core_pid, since=0.0, ailments=[error.message], ready=False)
 
     def _look_after(self) -> None:
-        """Each second: are the doors still ours, and is the Core there?"""
-        self._sibling.reactor.after(LOOK_S, self._look_after)
+        """Now and then: are the doors still ours, and is the Core there?"""
+        now = self._sibling.reactor.now
+        self._sibling.reactor.after(LOOK_S - now % LOOK_S, self._look_after)
         self._router.tidy()
         if self._router.stolen() or self._look() != self._inode:
             self._sibling.log.error("somebody took one of the sockets in %s away; the middle interface begins anew", self._sibling.run_dir)
             self._sibling.reactor.stop()
         lost = self._link.lost_at
-        now = self._sibling.reactor.now
-        self._sibling.health("the Core cannot be reached" if lost is not None and now - lost > LOOK_S else "")
+        self._sibling.health("the Core cannot be reached" if lost is not None and now - lost > LOST_S else "")
 
     def _look(self) -> tuple[int, int] | None:
         try:
