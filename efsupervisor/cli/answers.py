@@ -104,6 +104,20 @@ def _tasks(answer: call.Tasks, look: Look) -> str:
     return status(answer.rows, look)
 
 
+def inputs(answer: call.Answer, look: Look) -> str:
+    """How far tasks are with their events; the same rows as a status, seen from the side of the input."""
+    assert isinstance(answer, call.Tasks)
+    numbers = ("GIVEN", "ACKNOWLEDGED", "OUTSTANDING", "LAG", "DEAD")
+    rows = [
+        (
+            row.name, row.state.value, str(row.delivered), str(row.acknowledged), str(row.outstanding), render.size(row.lag_bytes),
+            str(row.dead_letters),
+        )
+        for row in answer.rows
+    ]  # fmt: skip
+    return table((Column("NAME"), Column("STATE", style=state_style), *(Column(heading, right=True) for heading in numbers)), rows, look)
+
+
 def _specs(answer: call.Specs, look: Look) -> str:
     if len(answer.rows) == 1:
         return _one_spec(answer.rows[0], look)
@@ -159,7 +173,8 @@ def _flows(answer: call.Flows, look: Look) -> str:
     columns.append(Column("STATE", style=lambda text: YELLOW if text else ""))
     rows = [
         (
-            row.flow, row.mode.value, row.producer, _list(row.consumers), render.size(row.lag_bytes), render.size(row.max_lag), row.origin,
+            row.flow or "-", row.mode.value, row.producer or "-", _list(row.consumers), render.size(row.lag_bytes),
+            render.size(row.max_lag) if row.max_lag else "-", row.origin,
             "the producer is held back" if row.held_back else "",
         )
         for row in answer.rows
@@ -180,7 +195,7 @@ def _schedules(answer: call.Schedules, look: Look) -> str:
             row.spec.name,
             f"{row.spec.cron} {row.spec.timezone}".strip(),
             render.moment(row.next_wall) if row.spec.enabled else "disabled",
-            render.moment(row.last_wall),
+            render.moment(row.last_wall) if row.last_outcome else "-",  # without an outcome it is the time since which it is watched
             row.origin,
             _deed(row),
             row.last_outcome,
@@ -317,7 +332,7 @@ def _recovered(answer: call.Recovered, look: Look) -> str:
     task = render.one_line(answer.task)
     how = render.ending(answer.exit_status, known=answer.exit_known) if answer.ended else "the time-out ended it"
     said = ", acknowledged the event" if answer.acknowledged else ""
-    why = f" ({render.one_line(answer.reason)})" if answer.reason else ""
+    why = f" ({render.one_line(answer.reason)})" if answer.reason not in ("", how) else ""
     lines = [f"{task}: {how or 'ended'}{said}, took {render.duration(answer.took_s)}{why}\n"]
     for name, data in (("out", answer.out), ("err", answer.err)):
         lines += [f"{look.paint(name + ' |', DIM)} {render.one_line(line)}\n" for line in render.text_of(data).splitlines()]

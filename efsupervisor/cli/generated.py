@@ -10,13 +10,14 @@ from typing import Any, BinaryIO, NamedTuple
 
 import click
 
-from efsupervisor.cli import generate
+from efsupervisor.cli import answers, generate
 from efsupervisor.cli.completing import Completer
 from efsupervisor.cli.output import Output
 from efsupervisor.cli.progress import STARTED, STOPPED, Watch
 from efsupervisor.cli.session import Session, is_endless
 from efsupervisor.interface import VERBS
 from efsupervisor.interface.verb import Verb
+from efsupervisor.messages.call import Answer
 
 ALIASES = {"start": "act", "stop": "trm"}
 """Words that people know from elsewhere."""
@@ -34,10 +35,13 @@ class Tools(NamedTuple):
 
 
 class Manner(NamedTuple):
-    """How a verb's command appears.  done: said of an outcome that says nothing.  goal: what its progress counts, empty for none."""
+    """How a verb's command appears.  done: said of an outcome that says nothing.  goal: what its progress counts, empty for none.  none: said when
+    the answer has no row.  inputs: its tasks are shown from the side of their input."""
 
     done: str = "done"
     goal: str = ""
+    none: str = ""
+    inputs: bool = False
 
 
 MANNERS: dict[str, Manner] = {
@@ -55,6 +59,9 @@ MANNERS: dict[str, Manner] = {
     "schedule.del": Manner("removed"),
     "queue.clear": Manner("cleared"),
     "conf.set": Manner("set"),
+    "stdin.show": Manner(inputs=True),
+    "queue.show": Manner(none="nothing waits: these tasks have no input"),
+    "recovery.show": Manner(none="no recovery is under way"),
 }
 _GROUPS = {
     "flow": "Flows: which task's output is which task's input.",
@@ -113,10 +120,20 @@ def perform(verb: Verb, session: Session, output: Output, *, as_json: bool) -> i
     """Do it, show how far it is, and what came of it; the exit status."""
     manner = MANNERS.get(verb.name, Manner())
     if not manner.goal or not is_endless(verb):
-        return output.show(session.do(verb), as_json=as_json, done=manner.done)
+        return _shown(session.do(verb), manner, output, as_json=as_json)
     watch = Watch(session.place.core, getattr(verb, "names", []), manner.goal, output.progress())
     try:
         answer = session.do(verb, watch)
     finally:
         watch.close()
+    return _shown(answer, manner, output, as_json=as_json)
+
+
+def _shown(answer: Answer, manner: Manner, output: Output, *, as_json: bool) -> int:
+    if not as_json and manner.none and not getattr(answer, "rows", True):
+        output.write(manner.none + "\n")
+        return 0
+    if not as_json and manner.inputs:
+        output.write(answers.inputs(answer, output.look))
+        return 0
     return output.show(answer, as_json=as_json, done=manner.done)

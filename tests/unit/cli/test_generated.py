@@ -14,10 +14,12 @@ import pytest
 from efsupervisor.cli import main
 from efsupervisor.errors import Code
 from efsupervisor.interface import VERBS
-from efsupervisor.messages import Outcome
-from efsupervisor.messages.call import Answered, Call, Done, Lines
+from efsupervisor.messages import Outcome, TaskStatus
+from efsupervisor.messages.call import Answered, Call, Done, Flows, Lines, Tasks
+from efsupervisor.states import Goal, State
 from tests.unit.cli.fake_core import FakeMiddle
 
+ROW = TaskStatus(name="a", state=State.RUNNING, goal=Goal.ACT, delivered=9, acknowledged=8, outstanding=1, lag_bytes=29, dead_letters=2)
 Said = Callable[..., tuple[str, dict[str, Any]]]
 
 
@@ -161,3 +163,24 @@ def test_verbs_that_are_refused_have_their_exit_status(folder: Path, capfd: pyte
     with FakeMiddle(folder, refuse):
         assert main.run(["--var", str(folder), "add", "a", "x"]) == 5
     assert capfd.readouterr() == ("", "a: there is an a\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "answer", "text"),
+    [
+        (["recoveries"], Tasks(rows=[]), "no recovery is under way\n"),
+        (["queue", "ls"], Flows(rows=[]), "nothing waits: these tasks have no input\n"),
+        (
+            ["stdin"],
+            Tasks(rows=[ROW]),
+            "NAME  STATE    GIVEN  ACKNOWLEDGED  OUTSTANDING  LAG  DEAD\n"
+            "a     RUNNING      9             8            1   29     2\n",
+        ),
+    ],
+)
+def test_some_answers_are_seen_from_another_side(words: list[str], answer: Any, text: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with FakeMiddle(folder, lambda call: [Answered(id=call.id, answer=answer)]):
+        assert main.run(["--var", str(folder), *words]) == 0
+        assert capfd.readouterr().out == text
+        assert main.run(["--var", str(folder), *words, "--json"]) == 0
+        assert len(json.loads(capfd.readouterr().out)) == len(answer.rows)
