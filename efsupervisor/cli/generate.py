@@ -247,9 +247,3 @@ def fields_of(verb: type[Verb], values: Mapping[str, Any], slots: Mapping[str, S
         if value not in (None, (), []):
             fields[slot.field] = value
     return fields
-
-
-def explained(verb: type[Verb]) -> str:
-    """A verb's help for click: paragraphs stay paragraphs."""
-    lines = [line.strip() for line in (verb.__doc__ or "").strip().splitlines()]
-    return "\n".join(lines)

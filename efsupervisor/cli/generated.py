@@ -10,7 +10,6 @@ from typing import Any, BinaryIO, NamedTuple
 
 import click
 
-from efsupervisor.cli import answers, generate
 from efsupervisor.cli.completing import Completer
 from efsupervisor.cli.output import Output
 from efsupervisor.cli.progress import STARTED, STOPPED, Watch
@@ -90,8 +89,16 @@ def command_of(words: tuple[str, ...], tools: Tools) -> click.Command | None:
     return click.Group(words[-1], commands=made_below, help=_GROUPS.get(words[-1], f"Commands about {words[-1]}."))
 
 
+def summary_of(word: str) -> str:
+    """The first sentence of a command's or a group's help, without making the command."""
+    verb = commands().get((word,))
+    return _help(verb).partition("\n")[0] if verb is not None else _GROUPS.get(word, f"Commands about {word}.")
+
+
 def made(verb: type[Verb], word: str, tools: Tools) -> click.Command:
     """A verb's click command."""
+    from efsupervisor.cli import generate  # late on purpose: it looks into types, and the overview does not
+
     slots = generate.slots_of(verb)
     parameters = generate.parameters(verb, slots, Completer())
     parameters.append(click.Option(["--json", "as_json"], is_flag=True, help="One JSON document instead of text."))
@@ -111,9 +118,14 @@ def made(verb: type[Verb], word: str, tools: Tools) -> click.Command:
 
 
 def _help(verb: type[Verb]) -> str:
-    first, newline, rest = generate.explained(verb).partition("\n")
+    first, newline, rest = explained(verb).partition("\n")
     also = f" (also: {_ALSO[verb.command]})" if verb.command in _ALSO else ""
     return f"{first.rstrip('.')}{also}.{newline}{rest}"
+
+
+def explained(verb: type[Verb]) -> str:
+    """A verb's docstring for click: paragraphs stay paragraphs."""
+    return "\n".join(line.strip() for line in (verb.__doc__ or "").strip().splitlines())
 
 
 def perform(verb: Verb, session: Session, output: Output, *, as_json: bool) -> int:
@@ -134,6 +146,8 @@ def _shown(answer: Answer, manner: Manner, output: Output, *, as_json: bool) -> 
         output.write(manner.none + "\n")
         return 0
     if not as_json and manner.inputs:
+        from efsupervisor.cli import answers  # late on purpose, as in `output`
+
         output.write(answers.inputs(answer, output.look))
         return 0
     return output.show(answer, as_json=as_json, done=manner.done)

@@ -62,10 +62,13 @@ class Root(click.Group):
         for title, names in [*SECTIONS.items(), ("More", tuple(left))]:
             here = [name for name in names if name in left]
             left = [name for name in left if name not in here]
-            found = [(name, command) for name in here if (command := self.get_command(ctx, name)) is not None]
-            if found:
+            if here:
                 with formatter.section(title):
-                    formatter.write_dl([(name, command.get_short_help_str(1000)) for name, command in found])
+                    formatter.write_dl([(name, self._summary(name)) for name in here])
+
+    def _summary(self, name: str) -> str:
+        own = self.commands.get(name)
+        return own.get_short_help_str(1000) if own is not None else _generated().summary_of(name)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, and names the nearest command for one that is none."""
