@@ -2,7 +2,8 @@
 
 It opens the port, forks the listener and listens for its signs of life.  A listener that dies or hangs is replaced, with a growing delay when that
 goes on (`core.keeping`).  When the settings of the web change the old listener is told to leave - it finishes what is under way - and a new one is
-forked at once; the port stays open all the while, so nobody is refused.  So it is when the certificate on disk is a new one.
+forked at once; the port stays open all the while, so nobody is refused.  So it is when the certificate on disk is a new one.  When something is wrong
+with what is new (a key that does not fit), the old listener serves on, and the row of `web` says what is wrong.
 
 The monitor has no thread and no ZeroMQ context, so it may fork at any time; what the listener needs is imported here, once, and lies in pages that
 all listeners share.  It must never serve a request itself.
@@ -55,6 +56,7 @@ class WebMonitor:
         self._release: Callable[[], None] = lambda: None
         self._fault = ""
         self._trying = False
+        self._stale = True
         sibling.on_configure(self._configure)
         sibling.on_leave(self._leave)
 
@@ -71,9 +73,9 @@ class WebMonitor:
     # Beginning ------------------------------------------------------------------------------------------------------------------------------------
 
     def _try(self) -> None:
-        """Everything that must be there, then a listener; what is missing is said, and tried again."""
+        """Everything that must be there, then a listener; what is missing is said, and tried again.  A former listener serves until then."""
         self._trying = False
-        if self._sibling.leaving or self._keeper is not None:
+        if self._sibling.leaving or not self._stale:
             return
         try:
             if self._helper.prepare_tokens():
@@ -85,6 +87,8 @@ class WebMonitor:
             self._failed(error.message if isinstance(error, EfError) else f"{self._helper.token_file} cannot be made: {error.strerror}")
             return
         self._fault = ""
+        self._stale = False
+        self._retire()
         self._sibling.log.info("listens on %s", url_of(self._web, self._socket.getsockname()[1]))
         self._keeper = self._new_keeper()
         self._keeper.want(True)
@@ -117,30 +121,38 @@ class WebMonitor:
     # Changes --------------------------------------------------------------------------------------------------------------------------------------
 
     def _configure(self, spec: SupervisorSpec) -> None:
-        former, self._web = self._web, spec.web
+        former = self._web
         if former == spec.web:
             if self._keeper is not None:
                 self._keeper.rhythm = self._rhythm(spec)
                 self._keeper.send(Configure(spec=spec))
             return
+        if not spec.web.enabled:
+            return  # the host's next word is Leave
+        self._web = spec.web
         if (former.host, former.port) != (spec.web.host, spec.web.port) and self._socket is not None:
+            self._retire()
             self._socket.close()
             self._socket = None
-        self._replace()
+        self._renew()
 
-    def _replace(self) -> None:
-        """Another listener takes over; the former one finishes its work."""
+    def _renew(self) -> None:
+        """Another listener is to take over."""
+        self._stale = True
+        self._try()
+
+    def _retire(self) -> None:
+        """The listener finishes its work and ends."""
         if self._keeper is not None:
             former, self._keeper = self._keeper, None
             self._former.append(former)
             former.want(False, "replaced by one with other settings")
-        self._try()
 
     def _watch_certificate(self, known: object) -> None:
         found = self._certificate()
         if found != known and found and not self._sibling.leaving:
             self._sibling.log.info("the certificate is a new one")
-            self._replace()
+            self._renew()
         self._sibling.reactor.after(CERTIFICATE_S, lambda: self._watch_certificate(found or known))
 
     def _certificate(self) -> tuple[object, ...]:

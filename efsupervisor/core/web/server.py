@@ -74,7 +74,9 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         return int(consumed)
 
     def parse_header(self, header_plus: bytes) -> None:
-        """As waitress's; numbers of a thousand digits and broken addresses are the client's errors, too."""
+        """As waitress's; folded lines, numbers of a thousand digits and broken addresses are the client's errors, too."""
+        if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
+            raise ParsingError("a header stands on one line")  # RFC 9112 section 5.2
         try:
             super().parse_header(header_plus)
         except ValueError as error:
