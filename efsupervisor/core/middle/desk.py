@@ -194,7 +194,8 @@ def frames(call: Call | ConsoleCall, outcome: Answer | EfError) -> Iterator[obje
     if isinstance(call, ConsoleCall):
         outcome = words.refused(outcome) if isinstance(outcome, EfError) else words.said(outcome)
     if isinstance(outcome, EfError):
-        yield FailedReply(id=call.id[:MAX_ID], code=outcome.code, sentence=outcome.message[: MAX_FRAME // 8])
+        sentence = outcome.message[: MAX_FRAME // 8].encode("utf-8", "backslashreplace").decode()  # a path may hold bytes that are no text
+        yield FailedReply(id=call.id[:MAX_ID], code=outcome.code, sentence=sentence)
         return
     parts = parted(outcome)
     part: Answer | None = next(parts)

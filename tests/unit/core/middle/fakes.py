@@ -8,7 +8,7 @@ from typing import Any
 
 from efsupervisor.core.middle.desk import Desk
 from efsupervisor.core.middle.house import Means
-from efsupervisor.errors import EfError
+from efsupervisor.errors import Code, EfError
 from efsupervisor.messages.call import About
 from efsupervisor.messages.core import Reply
 from efsupervisor.reactor import Timer
@@ -85,13 +85,27 @@ class FakePeer:
         self.frames += frames
 
 
+class FakeCollectors:
+    """Collectors that are not there."""
+
+    def ask(self, name: str, query: object, done: object, failed: Callable[[BaseException], None]) -> None:
+        failed(EfError(f"no {name}", Code.NOT_RUNNING))
+
+
+class FakePool:
+    """Slow work that is never done."""
+
+    def submit(self, work: object, done: object, failed: object) -> None:
+        pass
+
+
 class Bench:
     """A desk with everything around it faked."""
 
     def __init__(self) -> None:
         self.reactor = FakeReactor()
         self.link = FakeLink()
-        means: Any = Means("/var", self.reactor, self.link, None, None, lambda topic, language: f"{topic}/{language}")  # type: ignore[arg-type]
+        means: Any = Means("/var", self.reactor, self.link, FakeCollectors(), FakePool(), lambda topic, language: f"{topic}/{language}")  # type: ignore[arg-type]
         self.desk = Desk(means, self._about, logging.getLogger("middle"))
         self.peer = FakePeer()
 

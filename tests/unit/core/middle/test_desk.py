@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from efsupervisor.core.middle.desk import frames
 from efsupervisor.errors import Code, EfError
-from efsupervisor.messages import FailedReply
-from efsupervisor.messages.call import About, Answered, Call, ConsoleCall, Done, Lines, Text
+from efsupervisor.interface import VERBS
+from efsupervisor.messages import FailedReply, decode, encode
+from efsupervisor.messages.call import About, Answered, Call, ConsoleCall, Done, FromMiddle, Lines, Text
 from efsupervisor.messages.core import ActRequest, DoneReply, Outcome, ServicesRequest, StatusReply, StatusRequest, TaskStatus, VersionReply
 from efsupervisor.states import Goal, Role, State
 from tests.unit.core.middle.fakes import Bench, FakePeer
@@ -99,6 +104,29 @@ def test_no_role_can_do_more_than_it_may_in_any_dialect(bench: Bench, role: Role
             before = len(bench.link.asked)
             bench.desk.serve(bench.peer, call)
             assert (len(bench.link.asked) > before) is role.includes(least), (verb, number)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["a", "all", "", "x" * 300, "state", "1s", "input.window"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["names", "task", "settings", "key", "a"]), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = sorted({field for verb in VERBS.values() for field in verb.__struct_fields__})
+
+
+@given(st.sampled_from(sorted(VERBS)), st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=5))
+@settings(max_examples=400, deadline=None)
+def test_whatever_fields_a_call_has_it_is_answered_once_or_waits_for_something(verb: str, fields: dict[str, object]) -> None:
+    bench = Bench()
+    encoded = msgspec.Raw(json.dumps(fields).encode())
+    bench.desk.serve(bench.peer, Call(id="1", verb=verb, fields=encoded))
+    assert len(bench.peer.frames) + len(bench.desk) == 1
+    assert bench.peer.under_way == len(bench.desk)
+
+
+def test_a_sentence_with_bytes_that_are_no_text_is_a_frame_all_the_same() -> None:
+    [frame] = frames(act(), EfError("it could not be read: /var/\udcff"))
+    assert decode(encode(frame), FromMiddle).sentence == "it could not be read: /var/\\udcff"  # type: ignore[arg-type, attr-defined]
 
 
 # Deadlines ----------------------------------------------------------------------------------------------------------------------------------------
