@@ -12,6 +12,7 @@ from efsupervisor.interface.task import Lines, Offset
 from efsupervisor.interface.verb import Names, Verb
 from efsupervisor.messages.call import About, Answer, Events, Piece
 from efsupervisor.messages.core import (
+    EventRow,
     EventsReply,
     EventsRequest,
     ServicesReply,
@@ -24,6 +25,8 @@ from efsupervisor.states import Role, State
 
 LOG = "log/efsupervisord.log"
 PIECE = 64 << 10
+LOOK_BACK = 5000
+"""Events that are looked at for the last ones of some tasks."""
 
 
 class DaemonVersion(Verb, frozen=True, kw_only=True):
@@ -68,7 +71,7 @@ class DaemonLog(Verb, frozen=True, kw_only=True):
 class DaemonEvents(Verb, frozen=True, kw_only=True):
     """Show what happened: transitions of tasks and alerts, oldest first.
 
-    `since` is where to go on (the `next` of the answer before); with `wait_s` the answer comes when there is something to tell.
+    The last ones, or those from number `since` on (the `next` of the answer before); with `wait_s` the answer comes when there is something to tell.
     """
 
     name = "daemon.events"
@@ -83,9 +86,26 @@ class DaemonEvents(Verb, frozen=True, kw_only=True):
 
     async def run(self, house: House) -> Answer:
         """Events, and the number to go on with."""
-        request = EventsRequest(id=house.next_id(), since=self.since, limit=self.limit, wait_s=self.wait_s, names=self.names, what=self.what)
-        reply = first(await house.ask(request), EventsReply)
+        if self.since is None and not self.wait_s:
+            return await self._last(house)
+        reply = await self._ask(house, self.since, self.limit)
         return Events(rows=reply.rows, next=reply.next, lost=reply.lost)
+
+    async def _last(self, house: House) -> Events:
+        """The newest ones that are meant, of the last LOOK_BACK."""
+        end = (await self._ask(house, None, 1)).next
+        at, rows = max(0, end - LOOK_BACK), list[EventRow]()
+        while at < end:
+            reply = await self._ask(house, at, 1000)
+            rows = (rows + reply.rows)[-self.limit :]
+            if reply.next <= at:
+                break
+            at = reply.next
+        return Events(rows=rows, next=max(at, end))
+
+    async def _ask(self, house: House, since: int | None, limit: int) -> EventsReply:
+        request = EventsRequest(id=house.next_id(), since=since, limit=limit, wait_s=self.wait_s, names=self.names, what=self.what)
+        return first(await house.ask(request), EventsReply)
 
 
 class DaemonShutdown(Verb, frozen=True, kw_only=True):

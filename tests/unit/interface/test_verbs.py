@@ -12,7 +12,7 @@ from efsupervisor.errors import Code, ConfigError, EfError
 from efsupervisor.interface import conf, daemon, flow, group, queue, resource, stdin, task
 from efsupervisor.interface.help import HelpTopic
 from efsupervisor.messages import core
-from efsupervisor.messages.call import About, Difference, Done, Flows, Groups, Piece, Settings, Specs, Tasks, Text
+from efsupervisor.messages.call import About, Difference, Done, Events, Flows, Groups, Piece, Settings, Specs, Tasks, Text
 from efsupervisor.states import Goal, State
 from tests.unit.interface.fake_house import FakeHouse, run
 
@@ -178,6 +178,31 @@ def test_the_daemons_log_is_read_by_lines_and_by_offset(tmp_path: Path) -> None:
     after_rotation = run(daemon.DaemonLog(offset=99), house)
     assert isinstance(after_rotation, Piece)
     assert after_rotation.offset == 0
+
+
+def events_of(request: Any) -> list[core.Reply]:
+    """A Core that knows the events 1 to 12 and tells at most five in one answer; every second one is of task a."""
+    if request.since is None:
+        return [core.EventsReply(id=request.id, rows=[], next=13)]
+    numbers = range(max(1, request.since), min(13, max(1, request.since) + 5))
+    rows = [core.EventRow(seq=number, wall=1.0, what="state", task="ab"[number % 2]) for number in numbers]
+    return [core.EventsReply(id=request.id, rows=[row for row in rows if row.task in (request.names or "ab")], next=numbers[-1] + 1)]
+
+
+def test_without_a_number_the_last_events_are_told() -> None:
+    answer = run(daemon.DaemonEvents(limit=3), FakeHouse(events_of))
+    assert isinstance(answer, Events)
+    assert ([row.seq for row in answer.rows], answer.next) == ([10, 11, 12], 13)
+    answer = run(daemon.DaemonEvents(limit=2, names=["a"]), FakeHouse(events_of))
+    assert isinstance(answer, Events)
+    assert [row.seq for row in answer.rows] == [10, 12]
+
+
+def test_with_a_number_or_a_wait_one_question_is_asked() -> None:
+    for verb in (daemon.DaemonEvents(since=4), daemon.DaemonEvents(wait_s=9.0)):
+        house = FakeHouse(events_of)
+        run(verb, house)
+        assert [(each.since, each.wait_s) for each in house.asked] == [(verb.since, verb.wait_s)]
 
 
 def test_a_collector_that_is_not_there_is_said(house: FakeHouse) -> None:
