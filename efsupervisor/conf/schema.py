@@ -17,6 +17,8 @@ from efsupervisor.states import Framing, Kind, Mode, Protocol
 SMALLEST_SEGMENT = 4096
 ONE_SEGMENT = 1 << 40
 """A log file of maxbytes 0 grows for ever: one segment."""
+PASSING_SEGMENT, PASSING_KEPT = 4 << 20, 16 << 20
+"""What is kept of a log that goes elsewhere, or that nobody wants."""
 
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,8 +64,8 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: how long a descendant that holds stdout may delay the next start.
 
     What supervisord's operators know: stopasgroup, killasgroup: whether a signal goes to the program's group; here it always goes to the whole tree.
-    stdout_logfile, stderr_logfile: a path at which the log is found (a link to the journal's segments, or fed by a cursor), empty for none, `syslog`
-    for syslog alone; maxbytes, backups: size and number of its files, -1 for what `output` says.  capture_maxbytes, events_enabled: for event
+    stdout_logfile, stderr_logfile: a path at which the log is found (a link to the journal's segments, or fed by a cursor), empty for none (supervisord's
+    words `auto`, `none` and `syslog` are no path either); maxbytes, backups: size and number of its files, -1 for what `output` says.  capture_maxbytes, events_enabled: for event
     listeners.  strip_ansi: terminal colours are taken out of what is fed.  serverurl: where the program finds the supervisor, empty for its own.
     inherit_environment: variables of the supervisor in place of a clean list.  no_new_privs: false lets a program of another user gain privileges by
     set-uid files, and one of our own user keep what we have.  instances: how many tasks are made of one entry (1 in each of them); first_instance:
@@ -121,6 +123,9 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     def kept(self, channel: str) -> OutputSpec:
         """How one channel (`out` or `err`) is kept: `output`, with the sizes of its log file where those are said."""
         out = channel == "out"
+        path = self.stdout_logfile if out else self.stderr_logfile
+        if path == "none" or path.startswith("/dev/"):
+            return msgspec.structs.replace(self.output, segment_bytes=PASSING_SEGMENT, keep_bytes=PASSING_KEPT)
         size = self.stdout_logfile_maxbytes if out else self.stderr_logfile_maxbytes
         backups = self.stdout_logfile_backups if out else self.stderr_logfile_backups
         if size < 0:

@@ -1,0 +1,1 @@
+"""supervisord.conf, read as supervisord reads it, and what of it we carry over."""
