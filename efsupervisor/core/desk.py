@@ -129,7 +129,7 @@ class Desk:
             _fail(client, request, Code.BAD_REQUEST, "this efsupervisord does not know the request")
             return
         who = request.asked_by[:MAX_ASKED_BY] or str(client)
-        asked, new = self._memory.known(client.uid, request.id, who, request)
+        asked, new = self._memory.known(who, request)
         asked.join(client)
         if new:
             self._try(work, asked, request)

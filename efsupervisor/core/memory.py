@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from efsupervisor.errors import Code
-from efsupervisor.messages import DoneReply, FailedReply, Reply
+from efsupervisor.messages import DoneReply, FailedReply, Reply, Request
 
 REMEMBERED = 1000
 MAX_OUTCOMES = 50_000
@@ -71,24 +71,24 @@ class Asked:
 
 
 class Memory:
-    """The last requests by (uid, id)."""
+    """The last requests by id.  Only root and our own user may ask at all, and a retry may come through another door (straight to the Core instead of
+    through the middle interface) and then on behalf of another; so neither counts."""
 
     def __init__(self) -> None:
-        self._asked: dict[tuple[int, str], Asked] = {}
+        self._asked: dict[str, Asked] = {}
 
     def __len__(self) -> int:
         return len(self._asked)
 
-    def known(self, uid: int, request_id: str, who: str, request: msgspec.Struct) -> tuple[Asked, bool]:
+    def known(self, who: str, request: Request) -> tuple[Asked, bool]:
         """The entry of a request, and whether it is a new one that is to be worked.  A request without an id is always new and never remembered."""
-        # who asked is told by each door in its own words; a retry through another one is the same request
-        same = msgspec.structs.replace(request, asked_by="") if hasattr(request, "asked_by") else request
-        content = hashlib.sha256(msgspec.json.encode(same)).digest()
-        former = self._asked.get((uid, request_id)) if request_id else None
+        content = hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(request, asked_by=""))).digest()
+        request_id = request.id
+        former = self._asked.get(request_id) if request_id else None
         if former is None:
             asked = Asked(who, content)
             if request_id:
-                self._asked[uid, request_id] = asked
+                self._asked[request_id] = asked
                 self._trim()
             return asked, True
         if former.content != content:
