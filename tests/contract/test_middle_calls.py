@@ -101,6 +101,31 @@ def test_hundreds_of_waiting_calls_hold_up_nobody(middle: MiddleProcess, fake_co
         assert time.monotonic() - begun < 1.0
 
 
+def test_a_caller_that_waits_is_given_signs_of_life_on_the_same_connection(middle: MiddleProcess, fake_core: FakeCore) -> None:
+    fake_core.answer = lambda request: None if type(request).__name__ == "ActRequest" else core(request)
+    with middle.door() as door:
+        door.send(Call(id="slow", verb="act", fields=msgspec.Raw(b'{"names":["a"]}'), deadline_s=0.0))
+        for _ in range(3):
+            about = door.call("daemon.version", id="sign-of-life")
+            assert isinstance(about, About)
+            assert about.ready
+        fake_core.answer = core
+        fake_core.hang_up()
+        assert not isinstance(door.answer("slow"), FailedReply)
+
+
+def test_calls_of_a_caller_that_left_are_ended_or_finished(middle: MiddleProcess, fake_core: FakeCore) -> None:
+    fake_core.answer = lambda request: None
+    with middle.door() as door:
+        door.send(Call(id="look", verb="task.status", deadline_s=0.0))
+        door.send(Call(id="deed", verb="act", fields=msgspec.Raw(b'{"names":["a"]}'), deadline_s=0.0))
+        until(lambda: len(fake_core.asked) == 2, 10, "the Core was asked")
+    fake_core.answer = core
+    fake_core.hang_up()
+    middle.logged("act a: done")
+    assert [type(request).__name__ for request in fake_core.asked].count("StatusRequest") == 1
+
+
 def test_a_collector_that_says_it_is_here_is_asked_and_its_answer_relayed(middle: MiddleProcess) -> None:
     with middle.door() as door, middle.dealer() as collector:
         missing = door.call("resource.show")
