@@ -48,6 +48,8 @@ class Carried(NamedTuple):
 
 def carry(groups: Sequence[Group], listeners: Sequence[ListenerSpec], fcgi: Sequence[FcgiSpec], notes: Notes) -> Carried:
     """Everything under the names that it has here."""
+    groups = _first_of_each_name(groups, notes)
+    kept = {(group.kind, group.name) for group in groups}
     called = names(groups, notes)
 
     def renamed(members: Iterable[TaskSpec], priority: int | None = None) -> list[TaskSpec]:
@@ -61,9 +63,19 @@ def carry(groups: Sequence[Group], listeners: Sequence[ListenerSpec], fcgi: Sequ
     return Carried(
         tasks,
         [own for group in groups if group.kind in ("group", "program") if (own := _group(group, called, taken)) is not None],
-        [msgspec.structs.replace(pool, members=renamed(pool.members)) for pool in listeners],
-        [msgspec.structs.replace(pool, members=renamed(pool.members)) for pool in fcgi],
+        [msgspec.structs.replace(pool, members=renamed(pool.members)) for pool in listeners if ("eventlistener", pool.name) in kept],
+        [msgspec.structs.replace(pool, members=renamed(pool.members)) for pool in fcgi if ("fcgi-program", pool.name) in kept],
     )
+
+
+def _first_of_each_name(groups: Sequence[Group], notes: Notes) -> list[Group]:
+    """supervisord runs the first group of a name and passes over the others; it says nothing."""
+    first: dict[str, Group] = {}
+    for group in groups:
+        other = first.setdefault(group.name, group)
+        if other is not group:
+            notes.add("", 0, f"[{group.section}]", f"is not run, as in supervisord: [{other.section}] comes before it and is a group of that name")
+    return list(first.values())
 
 
 def _group(group: Group, called: dict[Key, str], taken: set[str]) -> GroupSpec | None:

@@ -159,7 +159,10 @@ class _Loading:
         part = self._document.parts.get(OURS)
         for key, value in part.options.items() if part is not None else ():
             try:
-                spec = msgspec.structs.replace(spec, var=self._var(value.text)) if key == "var" else with_setting(spec, key, value.text, folder=self._here)
+                if key == "var":
+                    spec = msgspec.structs.replace(spec, var=self._var(value.text))
+                else:
+                    spec = with_setting(spec, key, value.text, folder=self._here)
             except EfError as error:
                 self._findings(value.file).add(value.line, f"{OURS}.{shown(key)}", error.message)
         return spec
