@@ -10,10 +10,6 @@ follows.
 
     entry -> goal of the Task -> Workers (fork, tell) -> worker ... report -> Task -> Waiting -> reply
 
-The end.  A shutdown sets the goal of every task to TRM in the same turn, so all stop in parallel, and ends the loop when nothing is left that runs.
-A second wish takes the grace period away.  Nothing waits without a limit: when a program cannot be killed the Core says which, ends with a status of
-its own, and leaves core.json without the clean mark, so that the next Core looks for what still runs.
-
 This module must never touch a task's files or processes itself, nor know the wire format of clients.
 """
 
@@ -28,6 +24,7 @@ import msgspec
 from efsupervisor.conf.schema import Config, SupervisorSpec, TaskSpec
 from efsupervisor.core import adoption
 from efsupervisor.core.descriptors import SIGNALS, Descriptors
+from efsupervisor.core.ending import Ending
 from efsupervisor.core.fifos import Fifos
 from efsupervisor.core.home import Home
 from efsupervisor.core.ports import TypeTable
@@ -50,21 +47,11 @@ from efsupervisor.core.workers import Workers
 from efsupervisor.errors import TABLE, Code, EfError
 from efsupervisor.log import Log
 from efsupervisor.messages import MAX_FRAME, Alert, Outcome, Reaped, Report, Rewire, Wiring, encode
-from efsupervisor.reactor import Reactor, Timer
+from efsupervisor.reactor import Reactor
 from efsupervisor.states import Goal, State
 from efsupervisor.system import Real, folded, short_id
 from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.record import unfinish
-
-EXIT_LEFT_BEHIND = TABLE[Code.TIMEOUT].exit_status
-"""Exit status of a shutdown whose limit was reached with something still running."""
-
-LIMIT_SLACK_S = 10.0
-"""What a stop may need beyond the longest grace and drain period of all tasks, before the Core hurries it."""
-
-HURRIED_S = 5.0
-"""What the kernel may need to end what was killed."""
-
 
 SAVED_WISH = "an operator before the last start"
 MAX_FAILED_TURNS = 20
@@ -98,15 +85,8 @@ class Core:
         self.registry = Registry()
         self.waiting = Waiting()
         self.tale = Tale(self.reactor, system, log, store)
-        self.exit_status = 0
-        self.ending = False
-        self._hurried = False
-        self._ended = False
-        self._left: set[Task] = set()
-        self._limit: Timer | None = None
         self.types = types
         self.puts = Puts(put, clear, system)
-        self._on_end: list[Callable[[], None]] = []
         self._queues = Queues()
         self._fifos = Fifos(system, descriptors)
         self._reaper = Reaper(next_dead_child, self._reaped)
@@ -141,6 +121,7 @@ class Core:
             status_of=self._reaper.status,
         )
         self.timetable = Timetable(self.reactor, system, log, store, self)
+        self._end = Ending(self, self._workers.hurry)
         store.wake = self.reactor.after
 
     @property
@@ -282,7 +263,7 @@ class Core:
         A call of the system that fails where nobody expected it costs one turn, not the supervisor (faults.md A19); when it goes on failing the Core
         ends and leaves everything to its successor, for the tasks do not need it. """
         failures: deque[float] = deque(maxlen=MAX_FAILED_TURNS)
-        while not self._ended:
+        while not self._end.reached:
             try:
                 self.reactor.run()
             except OSError as error:
@@ -322,7 +303,7 @@ class Core:
         self._enqueue(Queue.DEL, tasks, lambda task: self._del(task, asked_by, pending))
 
     def _intend(self, tasks: list[Task], goal: Goal, intent: bool) -> None:
-        if intent:
+        if intent and not self.ending:
             for task in tasks:
                 if task.configured:
                     self.store.set_intent(task.name, goal, autostart=task.spec.autostart)
@@ -375,15 +356,13 @@ class Core:
         return True
 
     def _trm(self, task: Task, asked_by: str, pending: Pending | None) -> None:
-        task.again = ""
-        self._want(task, Goal.TRM, asked_by)
+        self.stop_for_good(task, asked_by)
         if pending is not None:
             self.waiting.worked(pending, task)
 
     def _del(self, task: Task, asked_by: str, pending: Pending | None) -> None:
         if not task.configured:  # else it was added again meanwhile
-            task.again = ""
-            self._want(task, Goal.TRM, asked_by)
+            self.stop_for_good(task, asked_by)
             if task.resting and self.registry.by_id(task.paths.id) is task:
                 self._rested(task)
         if pending is not None:
@@ -455,8 +434,7 @@ class Core:
             return
         if not task.configured:
             self._remove(task) if task.remove else self._forget(task)
-        self._left.discard(task)
-        self._end_if_done()
+        self._end.rested(task)
 
     def _start_again(self, task: Task) -> None:
         """The second half of a restart."""
@@ -495,70 +473,21 @@ class Core:
         else:
             self.shutdown(signal.Signals(number).name)
 
+    @property
+    def ending(self) -> bool:
+        """A shutdown is under way."""
+        return self._end.under_way
+
+    @property
+    def exit_status(self) -> int:
+        """What `run` will say."""
+        return self._end.exit_status
+
     def shutdown(self, asked_by: str, on_end: Callable[[], None] | None = None) -> None:
-        """Stop every task at once, then the siblings, then the loop.  Asked again: without grace.  on_end is called when the tasks are stopped."""
-        if on_end is not None:
-            self._on_end.append(on_end)
-        if self._ended:
-            self._tell_end()
-            self.services.hurry()
-            return
-        if self.ending:
-            self._hurry(f"asked again by {asked_by}")
-            return
-        self.ending = True
-        running = [task for task in self.registry if not task.resting]
-        self._left = set(running)
-        self.log.info(f"shutting down, asked by {asked_by}: {len(running)} tasks to stop")
-        self._limit = self.reactor.after(self._limit_s(running), lambda: self._hurry("the limit of the shutdown is reached"))
-        for task in running:
-            task.again = ""
-            self._want(task, Goal.TRM, f"shutdown ({asked_by})")
-        self._end_if_done()
+        """Stop everything (core/ending.py).  on_end is called when the tasks are stopped."""
+        self._end.begin(asked_by, on_end)
 
-    def _limit_s(self, running: list[Task]) -> float:
-        own = max((task.spec.stopwaitsecs + task.spec.drain_s for task in running), default=0.0) + LIMIT_SLACK_S
-        return self.config.supervisor.shutdown_s or own
-
-    def _hurry(self, why: str) -> None:
-        if self._limit is not None:
-            self._limit.cancel()
-        self._limit = self.reactor.after(HURRIED_S, self._give_up)
-        if not self._hurried:
-            self.log.warning(f"shutdown: no more grace: {why}")
-        self._hurried = True
-        for task in self.registry:
-            self._workers.hurry(task)
-
-    def _give_up(self) -> None:
-        self._ended = True
-        left = ", ".join(task.name for task in sorted(self._left, key=lambda task: task.order))
-        self.log.error(f"shutdown: ended with something still running, the next start takes it over: {left}")
-        self.exit_status = EXIT_LEFT_BEHIND
-        self._stop()
-
-    def _end_if_done(self) -> None:
-        if self.ending and not self._left and not self._ended:
-            self._ended = True
-            try:
-                self.home.leave_clean()
-            except OSError as error:
-                self.log.error(f"core.json could not be written: {error}; the next start will take this end for a crash")
-            self.log.info("everything is stopped")
-            self._stop()
-
-    def _stop(self) -> None:
-        if self._limit is not None:
-            self._limit.cancel()
-        self.tale.close()
-        self._tell_end()
-        self.services.leave(self._finish)  # the last, for an answer may leave through one of them
-
-    def _tell_end(self) -> None:
-        callbacks, self._on_end = self._on_end, []
-        for callback in callbacks:
-            callback()
-
-    def _finish(self) -> None:
-        self.store.close()
-        self.reactor.stop()
+    def stop_for_good(self, task: Task, asked_by: str) -> None:
+        """A stop that no restart follows."""
+        task.again = ""
+        self._want(task, Goal.TRM, asked_by)
