@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 GAP_S = 2.0
+TIDY = 256
+"""Timers in the heap before the cancelled ones among them are looked for."""
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
@@ -59,6 +61,7 @@ class Reactor:
         self._epoll = select.epoll(flags=select.EPOLL_CLOEXEC)
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._timers: list[Timer] = []
+        self._tidy_at = TIDY
         self._deferred: list[Callable[[], None]] = []
         self._signal_pipe: tuple[int, int] | None = None
         self._stopped = False
@@ -86,8 +89,16 @@ class Reactor:
     def after(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Run `callback` once, `delay_s` seconds after the beginning of this turn or later."""
         timer = Timer(self.now + delay_s, callback)
+        if len(self._timers) >= self._tidy_at:
+            self._tidy()
         heapq.heappush(self._timers, timer)
         return timer
+
+    def _tidy(self) -> None:
+        """Let go of cancelled timers: a call that is answered at once must not be remembered until the deadline that it had."""
+        self._timers = [timer for timer in self._timers if timer.callback is not None]
+        heapq.heapify(self._timers)
+        self._tidy_at = max(TIDY, 2 * len(self._timers))
 
     def defer(self, callback: Callable[[], None]) -> None:
         """Run `callback` at the end of this turn; when called from deferred work, at the end of the next one, which then does not wait."""
