@@ -132,7 +132,9 @@ class Workers:
         burst = [task for task in (self._queue.popleft() for _ in range(min(BURST, len(self._queue)))) if task.queued and task.link is None]
         for task in burst:
             task.queued = False
-        forked = [(task, *worker) for task in burst if self._prepared(task) and (worker := self._forked(task)) is not None]
+        ready = [task for task in burst if self._prepared(task)]
+        with signals_held():
+            forked = [(task, *worker) for task in ready if (worker := self._forked(task)) is not None]
         for task, pid, sock in forked:
             self._welcome(task, pid, sock)
         return bool(self._queue)
@@ -155,8 +157,7 @@ class Workers:
     def _forked(self, task: Task) -> tuple[int, socket.socket] | None:
         core = self._system.getpid()
         try:
-            with signals_held():
-                forked = self._types(task.spec.type).task(task.wiring, self._system).act(self.leave)
+            forked = self._types(task.spec.type).task(task.wiring, self._system).act(self.leave)
         except EfError as error:
             self._refused(task, error.message)
         except OSError as error:

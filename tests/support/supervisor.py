@@ -87,8 +87,9 @@ class Init:
 
     def _poll(self) -> int:
         assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
-        while select.select([descriptor], [], [], 0)[0]:
+        descriptor, words_there = self._process.stdout.fileno(), select.poll()
+        words_there.register(descriptor, select.POLLIN)
+        while words_there.poll(0):
             data = os.read(descriptor, 65536)
             if not data:
                 raise AssertionError("the test's init is dead")

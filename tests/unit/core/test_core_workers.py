@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from efsupervisor import messages
 from efsupervisor.conf.schema import TaskSpec
-from efsupervisor.core.descriptors import Descriptors
+from efsupervisor.core.descriptors import SIGNALS, Descriptors
 from efsupervisor.core.fifos import Fifos
 from efsupervisor.core.puts import Puts
 from efsupervisor.core.tasks import Link, Put, Task
@@ -128,3 +132,49 @@ def test_puts_are_given_again_once_in_their_order(office: Office) -> None:
     for _ in range(2):
         puts.again(office.task, office.link)
     assert office.heard() == [PutEvent(put_id=f"id{number}", data=b"%d" % number) for number in range(3)]
+
+
+# Bursts ----------------------------------------------------------------------------------------------------------------------------------------------
+
+
+class Burst:
+    """A type of task that notes what is asked of it, and whose fork the machine refuses."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.held: list[bool] = []
+
+    def row(self, _name: str) -> Any:
+        """As the table of types gives it."""
+        return SimpleNamespace(helper=lambda system: SimpleNamespace(prepare=self.prepare), task=self.task)
+
+    def prepare(self, wiring: Wiring) -> None:
+        """Folders."""
+        self.calls.append(("prepare", wiring.spec.name))
+
+    def task(self, wiring: Wiring, system: object) -> Any:
+        """The Core's handle."""
+
+        def act(leave: object) -> None:
+            self.calls.append(("fork", wiring.spec.name))
+            self.held.append(set(SIGNALS) <= signal.pthread_sigmask(signal.SIG_BLOCK, []))
+            raise OSError(errno.EAGAIN, "no more processes")
+
+        return SimpleNamespace(act=act)
+
+
+def test_a_burst_is_prepared_as_a_whole_before_the_first_fork_and_our_signals_wait_meanwhile(office: Office, tmp_path: Path) -> None:
+    """What the Core touches between two forks is copied for each child, so nothing is done there."""
+    burst = Burst()
+    office.workers._types = burst.row
+    names = ["a", "b", "c"]
+    for name in names:
+        spec = TaskSpec(name=name, command=["true"])
+        folder = str(tmp_path / name)
+        task = Task(spec=spec, wiring=Wiring(spec=spec, task_dir=folder, namespace="n"), paths=TaskPaths(folder), report=office.task.report)
+        office.workers.fork_soon(task)
+    office.reactor.turn(0.0)
+    assert burst.calls == [("prepare", name) for name in names] + [("fork", name) for name in names]
+    assert burst.held == [True] * 3
+    assert not set(SIGNALS) & signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert len(office.reports) == 3, "each says that it waits for a worker"
