@@ -32,6 +32,8 @@ _WORDS = {"producers": "from", "consumers": "to"}
 """Keys that the file calls otherwise."""
 _ALWAYS = frozenset({"command", "producers", "consumers", "tasks", "cron"})
 """Keys without a default that means anything: they are looked at although they are empty."""
+_SURE = ("command", "from", "to")
+"""Keys that every part has which was verified before."""
 _TABLES: dict[type, tuple[str, dict[str, Field]]] = {
     TaskSpec: ("tasks", TASK),
     FlowSpec: ("flows", FLOW),
@@ -67,7 +69,8 @@ def _without_lines(sentence: str) -> str:
 def _draft(config: Config, part: Part, findings: Findings) -> Draft:
     def at(each: Part) -> Section:
         """Where it stands: nowhere, under its own path, with the keys that it says something about."""
-        return Section(findings, 0, f"{_TABLES[type(each)][0]}.{each.name}", {}, dict.fromkeys(_written(each), 0))
+        keys = _written(each) if each is part else _SURE
+        return Section(findings, 0, f"{_TABLES[type(each)][0]}.{each.name}", {}, dict.fromkeys(keys, 0))
 
     draft = Draft(config.supervisor, Section(findings, 0, "supervisor"))
     draft.tasks = [Task(spec, at(spec)) for spec in config.tasks]
