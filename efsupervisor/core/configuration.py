@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from efsupervisor.conf.ini.situation import Situation
 from efsupervisor.conf.schema import Config
 from efsupervisor.core.descriptors import Descriptors, signals_held
 from efsupervisor.errors import Code, ConfigError, EfError
@@ -49,15 +50,15 @@ class Answer(msgspec.Struct, frozen=True):
     ended: bool = False
 
 
-def read_configuration(path: str) -> Config:
-    """The checked configuration.  ConfigError with every finding; EfError when the reading itself failed; OSError when there can be no child."""
+def read_configuration(path: str, situation: Situation | None = None) -> Config:
+    """The checked configuration.  situation: given when it is a supervisord.conf.  ConfigError with every finding; EfError when the reading itself failed; OSError when there can be no child."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
             os.close(reader)
-            _answer(writer, path)
+            _answer(writer, path, situation)
             status = 0
         finally:
             os._exit(status)
@@ -78,11 +79,13 @@ def _decoded(data: bytes, path: str) -> Found:
     return Found(answer.config, answer.ended)
 
 
-def _answer(writer: int, path: str) -> None:
-    from efsupervisor.conf.loader import load  # late on purpose: this is the process that ends
+def _answer(writer: int, path: str, situation: Situation | None) -> None:
+    from efsupervisor.conf.ini.load import load_ini  # late on purpose: this is the process that ends
+    from efsupervisor.conf.loader import load  # late on purpose: as above
 
     try:
-        answer = Answer(config=load(path, types=type_names()), ended=_has_end_mark(path))
+        config = load(path, types=type_names()) if situation is None else load_ini(path, situation)
+        answer = Answer(config=config, ended=_has_end_mark(path))
     except ConfigError as error:
         answer = Answer(findings=error.findings)
     except OSError as error:
@@ -102,8 +105,11 @@ class Reread:
     Who asks while a child reads gets the answer of the next one: the file may have changed since this one looked.
     """
 
-    def __init__(self, path: str, reactor: Reactor, system: Real, descriptors: Descriptors, leave: Callable[[], None]) -> None:
+    def __init__(
+        self, path: str, reactor: Reactor, system: Real, descriptors: Descriptors, leave: Callable[[], None], situation: Situation | None = None
+    ) -> None:
         self._path = path
+        self._situation = situation
         self._reactor = reactor
         self._system = system
         self._descriptors = descriptors
@@ -148,7 +154,7 @@ class Reread:
             self._system.die_with_parent()
             self._leave()
             os.set_blocking(writer, True)
-            _answer(writer, self._path)
+            _answer(writer, self._path, self._situation)
             status = 0
         finally:
             os._exit(status)

@@ -417,6 +417,8 @@ class Core:
         if task.link is not None:
             self.puts.again(task, task.link)
         self.tale.reported(task)
+        for told in self.on_report:
+            told(task)
         self.waiting.changed(task)
 
     def _alerted(self, task: Task, alert: Alert) -> None:
@@ -465,11 +467,13 @@ class Core:
     # The end --------------------------------------------------------------------------------------------------------------------------------------
 
     def _signalled(self, number: int) -> None:
+        for told in self.on_signal:
+            told(number)
         if number == signal.SIGCHLD:
             self._reaping.wake()
-        elif number == signal.SIGHUP:
+        elif number in (signal.SIGHUP, signal.SIGUSR2):
             self.log.reopen()
-            self.log.info("log opened again (SIGHUP)")
+            self.log.info(f"log opened again ({signal.Signals(number).name})")
         else:
             self.shutdown(signal.Signals(number).name)
 

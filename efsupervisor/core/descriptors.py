@@ -18,7 +18,7 @@ from contextlib import contextmanager
 HIGH = 64
 """Lasting descriptors are at or above this number; standard streams, loop, lock, listener and log are below."""
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 """What the Core handles, and a child must neither hear through the Core's pipe nor inherit."""
 
 

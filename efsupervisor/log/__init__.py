@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -117,6 +118,8 @@ class Log:
         self._torn = False
         self._lost = 0
         self._rotate_not_before = 0.0
+        self.also: Callable[[int, str, str], None] | None = None
+        """Somebody who hears every line too: level, sentence, task."""
 
     # What callers say ---------------------------------------------------------------------------------------------------------------------------
 
@@ -179,6 +182,8 @@ class Log:
     def _say(self, level: int, sentence: str, task: str = "", transition: Transition | None = None) -> None:
         if level < self._level:
             return
+        if self.also is not None:
+            self.also(level, sentence, task)
         data = self._line(level, sentence, task, transition)
         self._to_echo(data)
         try:

@@ -117,9 +117,10 @@ def their_view(read: Any, folder: Path) -> dict[str, Any]:
     """Everything that supervisord resolved."""
     root = read.configroot.supervisord
     groups = {}
+    base = folder if root.nodaemon or not root.directory else Path(root.directory)  # a daemon goes there before it starts anything
     started = {group.name: group for group in reversed(read.process_group_configs)}  # of one name it starts the first alone
     for group in started.values():
-        members = {process.name: their_process(process, root, folder) for process in group.process_configs}
+        members = {process.name: their_process(process, root, base) for process in group.process_configs}
         groups[group.name, type(group).__name__.replace("EventListenerPool", "Pool").replace("Config", "")] = (group.priority, members)
     servers = [
         {key: each.get(key) for key in ("name", "file", "host", "port", "username", "password", "chown", "chmod")} for each in root.server_configs

@@ -165,7 +165,7 @@ class _Loading:
                     spec = with_setting(spec, key, value.text, folder=self._here)
             except EfError as error:
                 self._findings(value.file).add(value.line, f"{OURS}.{shown(key)}", error.message)
-        return spec
+        return msgspec.structs.replace(spec, var=self._situation.var) if self._situation.var else spec
 
     def _var(self, text: str) -> str:
         return os.path.normpath(os.path.join(self._here, text.replace("%(here)s", self._here)))

@@ -73,6 +73,7 @@ class Resolver:
         self._notes = notes
         self._machine = values.Machine(situation.cwd)
         self._environment: dict[str, object] = {f"ENV_{name}": value for name, value in situation.environment.items()}
+        self._base = situation.cwd
         self._shared: dict[str, str] = {}
         self.listeners: list[ListenerSpec] = []
         self.fcgi: list[FcgiSpec] = []
@@ -128,7 +129,8 @@ class Resolver:
                 return convert(said)
             return self.get(section, option, default, convert)
 
-        environment = self.get(section, "environment", {}, values.pairs, twice=True)
+        none: dict[str, str] = {}
+        environment = self.get(section, "environment", none, values.pairs, twice=True)
         spec = DaemonSpec(
             nodaemon=get("nodaemon", False, values.boolean),
             silent=get("silent", False, values.boolean),
@@ -149,6 +151,8 @@ class Resolver:
             environment=environment,
         )
         self._shared = environment
+        if spec.directory and not spec.nodaemon:  # a daemon goes there before it starts anything
+            self._base = machine.absolute(spec.directory)
         self._environment |= {f"ENV_{name}": value for name, value in environment.items()}
         return spec
 
@@ -175,7 +179,8 @@ class Resolver:
     def _group(self, section: str, daemon: DaemonSpec, taken: set[str]) -> Group:
         group = self._name(section)
         members: list[TaskSpec] = []
-        for program in self.get(section, "programs", [], values.words):
+        programs: list[str] = []
+        for program in self.get(section, "programs", programs, values.words):
             named = [f"{kind}:{program}" for kind in ("program", "fcgi-program") if f"{kind}:{program}" in self._document.parts]
             if len(named) != 1:
                 reason = "that is the name of a program and of an fcgi-program" if named else "there is no such program"
@@ -208,7 +213,8 @@ class Resolver:
             return text.strip()
 
     def _listener(self, section: str, group: str, members: list[TaskSpec]) -> None:
-        events = self.get(section, "events", (), values.events)
+        none: tuple[str, ...] = ()
+        events = self.get(section, "events", none, values.events)
         if not events:
             self._missing(section, "events", "the types of events that it wants")
         size = self.get(section, "buffer_size", 10, values.integer)
@@ -270,12 +276,13 @@ class Resolver:
         umask = get("umask", -1, values.octal)
         serverurl = get("serverurl", "", str)
         inherited = self._situation.umask if daemon.nodaemon else daemon.umask
+        codes: tuple[int, ...] = (0,)
         return {
             "group": str(known["group_name"]),
             "priority": get("priority", 999, values.integer),
             "autostart": get("autostart", True, values.boolean),
             "autorestart": get("autorestart", "unexpected", values.autorestart),
-            "exitcodes": get("exitcodes", (0,), values.exitcodes),
+            "exitcodes": get("exitcodes", codes, values.exitcodes),
             "startsecs": float(get("startsecs", 1, values.integer)),
             "startretries": get("startretries", 3, values.integer),
             "backoff_s": 1.0,
@@ -298,9 +305,10 @@ class Resolver:
 
     def _process(self, section: str, name: str, known: dict[str, object], common: dict[str, Any]) -> TaskSpec:
         everything = {**known, **self._environment}
-        own = self.get(section, "environment", {}, values.pairs, everything)
+        none: dict[str, str] = {}
+        own = self.get(section, "environment", none, values.pairs, everything)
         known = {**everything, **{f"ENV_{key}": value for key, value in own.items()}}
-        logs = {}
+        logs: dict[str, Any] = {}
         for channel in ("stdout", "stderr"):
             logs |= self._log(section, channel, known, common["redirect_stderr"])
         command = self._document.value(section, "command")
@@ -311,7 +319,7 @@ class Resolver:
             command=self.get(section, "command", [""], lambda text: self._split(section, text), known),
             process_name=self._process_name(section, name, known),
             instance=int(str(known["process_num"])),
-            directory=self._machine.absolute(self.get(section, "directory", ".", str, known)),
+            directory=os.path.normpath(os.path.join(self._base, self.get(section, "directory", "", str, known))),
             environment={**self._shared, **own},
             **logs,
             **common,
@@ -355,7 +363,7 @@ class Resolver:
 
     def _log_path(self, section: str, option: str, text: str) -> str:
         try:
-            return self._machine.absolute(self._machine.file(text))
+            return os.path.normpath(os.path.join(self._base, self._machine.file(text)))
         except Unfit as reason:
             self.note(section, option, f"{reason}; the log is kept in the task's own folder alone")
             return AUTO
@@ -369,7 +377,7 @@ class Resolver:
         unix = [self._unix(section) for section in names if section.startswith("unix_http_server")]
         return [server for server in (*inet, *unix) if server is not None]
 
-    def _account(self, section: str) -> dict[str, str]:
+    def _account(self, section: str) -> dict[str, Any]:
         user, password = (self._document.value(section, option) for option in ("username", "password"))
         if (user is None) != (password is None):
             self._wrong(section, "username" if user else "password", "needs the other of username and password")

@@ -9,18 +9,19 @@ import msgspec
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """environment: variables (`%(ENV_X)s`).  cwd: what relative paths are relative to.  umask: that of who started us.  node: the machine's name.
-    said: options of [supervisord] from the command line, as texts; they win."""
+    said: options of [supervisord] from the command line, as texts; they win.  var: the folder of the state, empty when the file may say it."""
 
     environment: dict[str, str] = {}
     cwd: str = "/"
     umask: int = 0o022
     node: str = "localhost"
     said: dict[str, str] = {}
+    var: str = ""
 
 
-def present(said: dict[str, str] | None = None, umask: int = 0o022) -> Situation:
+def present(said: dict[str, str] | None = None, umask: int = 0o022, var: str = "") -> Situation:
     """The situation of this process."""
-    return Situation(environment=dict(os.environ), cwd=os.getcwd(), umask=umask, node=os.uname().nodename, said=said or {})
+    return Situation(environment=dict(os.environ), cwd=os.getcwd(), umask=umask, node=os.uname().nodename, said=said or {}, var=var)
 
 
 def looks_like_ini(path: str, head: bytes) -> bool:
