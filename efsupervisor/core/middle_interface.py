@@ -9,6 +9,7 @@ touches a task, and never writes the saved state.
 
 from __future__ import annotations
 
+import functools
 import os
 
 from efsupervisor import __version__
@@ -22,7 +23,6 @@ from efsupervisor.core.middle.pool import Pool
 from efsupervisor.core.middle.router import Router
 from efsupervisor.core.sibling import Sibling
 from efsupervisor.errors import Code, EfError
-from efsupervisor.help import text
 from efsupervisor.messages import FailedReply
 from efsupervisor.messages.call import About, Call, ConsoleCall, ToMiddle
 
@@ -32,6 +32,8 @@ LOOK_S = 4.0
 """How often the doors are looked at; on the instants at which signs of life leave, so that it costs no wake-up of its own."""
 
 LOST_S = 1.0
+PAGES = 256
+"""Pages of help that are kept: making one takes milliseconds of a loop that serves everybody."""
 
 
 def main(sibling: Sibling) -> None:
@@ -39,6 +41,14 @@ def main(sibling: Sibling) -> None:
     part = MiddleInterface(sibling)
     sibling.run()
     part.close()
+
+
+@functools.lru_cache(PAGES)
+def page(topic: str, language: str) -> str:
+    """A page of help."""
+    from efsupervisor.help import text  # late on purpose: the texts are for who asks
+
+    return text(topic, language)
 
 
 class Caller:
@@ -70,14 +80,14 @@ class MiddleInterface:
         self._link = Link(f"{sibling.var}/{CORE_SOCKET}", reactor)
         self._collectors = Collectors(reactor)
         self._pool = Pool(reactor)
-        means = Means(sibling.var, reactor, self._link, self._collectors, self._pool, text)
+        means = Means(sibling.var, reactor, self._link, self._collectors, self._pool, page)
         self._desk = Desk(means, self._about, sibling.log)
         self._callers: dict[Client, Caller] = {}
         uids = frozenset({0, os.geteuid()})
         self._control = Control(
             sibling.run_dir, reactor, sibling.system, sibling.log, Descriptors(), uids, self._serve, self._gone, name=SOCKET, vocabulary=ToMiddle
         )
-        self._router = Router(sibling.run_dir, reactor, self._desk, self._collectors, uids, sibling.log)
+        self._router = Router(sibling.run_dir, reactor, sibling.system, self._desk, self._collectors, uids, sibling.log)
         self._inode = self._look()
         self._look_after()
 

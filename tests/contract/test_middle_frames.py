@@ -209,7 +209,7 @@ def test_a_dealer_that_does_not_read_holds_up_nobody_and_its_answers_are_dropped
             deaf.send(Call(id=str(number), verb="help.topic"))
         begun = time.monotonic()
         works(middle)
-        assert time.monotonic() - begun < 2.0
+        assert time.monotonic() - begun < 5.0
         assert middle.rss() - before < FLAT
 
 

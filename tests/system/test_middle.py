@@ -243,7 +243,7 @@ def test_a_stopped_core_is_told_in_time(running: Supervisor) -> None:
             failure = line.call("task.status", deadline_s=1.0)
             assert isinstance(failure, FailedReply)
             assert failure.code is Code.TIMEOUT
-            assert time.monotonic() - begun < 3.0
+            assert time.monotonic() - begun < 5.0
         finally:
             processes.send(running.core_pid, signal.SIGCONT)
         assert isinstance(ok(line.call("task.status")), Tasks)

@@ -30,9 +30,11 @@ from efsupervisor.errors import Code, EfError, ProtocolError
 from efsupervisor.messages import MAX_FRAME, FailedReply, decode, encode
 from efsupervisor.messages.call import Answered, Call, ConsoleCall, Here, ToMiddle
 from efsupervisor.reactor import READ, Reactor, Timer
+from efsupervisor.system import System
 
 NAME = "middle.ipc"
 BURST = 64
+BUDGET_S = 0.004
 HIGH_WATER = 64
 MAX_CALLS = 1024
 """Calls of one connection that may be under way; the web listener speaks for all its clients over one."""
@@ -108,8 +110,11 @@ class RouterPeer:
 class Router:
     """The socket and its peers.  uids: who may speak.  The folder's lock is held by the service host."""
 
-    def __init__(self, folder: str, reactor: Reactor, desk: Desk, collectors: Collectors, uids: frozenset[int], log: logging.Logger) -> None:
+    def __init__(
+        self, folder: str, reactor: Reactor, system: System, desk: Desk, collectors: Collectors, uids: frozenset[int], log: logging.Logger
+    ) -> None:
         self.reactor = reactor
+        self._system = system
         self._desk = desk
         self._collectors = collectors
         self._uids = uids
@@ -185,9 +190,13 @@ class Router:
     # Receiving -----------------------------------------------------------------------------------------------------------------------------------
 
     def _ready(self) -> None:
+        """Take some messages; between two bursts every other descriptor and timer has its turn."""
+        end = self._system.monotonic() + BUDGET_S
         for _ in range(BURST):
             if self._socket.closed:
                 return
+            if self._system.monotonic() >= end:
+                break
             try:
                 parts = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
