@@ -43,7 +43,6 @@ from efsupervisor.messages import (
 )
 from efsupervisor.states import Goal
 from efsupervisor.system import folded
-from efsupervisor.task import type_names
 
 P = TypeVar("P", TaskSpec, FlowSpec, GroupSpec, ScheduleSpec)
 
@@ -270,7 +269,8 @@ class Altering:
 
         noun = {TaskSpec: "tasks", FlowSpec: "flows", GroupSpec: "groups", ScheduleSpec: "schedules"}[type(part)]
         config = self._core.config
-        verify(msgspec.structs.replace(config, **{noun: put(getattr(config, noun), part)}), part, type_names())
+        types = [part.type] if isinstance(part, TaskSpec) and self._core.types(part.type) else []  # a type that does not exist is refused here
+        verify(msgspec.structs.replace(config, **{noun: put(getattr(config, noun), part)}), part, types)
         return self._apply(saved, asked_by, save)
 
     def _apply(self, saved: Saved, asked_by: str, save: Any) -> list[Change]:

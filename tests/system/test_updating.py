@@ -187,7 +187,7 @@ def test_a_reader_that_hangs_is_killed_and_the_next_one_is_asked_anew(tmp_path: 
     config.write_text("supervisor: {}\n")
     monkeypatch.setattr(configuration, "DEADLINE_S", 0.3)
     answer = configuration._answer
-    monkeypatch.setattr(configuration, "_answer", lambda writer, path: signal.pause())
+    monkeypatch.setattr(configuration, "_answer", lambda *_arguments: signal.pause())
     reactor, answers = Reactor(REAL), list[Found | EfError]()
     reading = Reread(str(config), reactor, REAL, Descriptors(), lambda: None)
     reading.ask(answers.append)
