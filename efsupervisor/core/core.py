@@ -87,6 +87,9 @@ class Core:
         self.tale = Tale(self.reactor, system, log, store)
         self.types = types
         self.puts = Puts(put, clear, system)
+        self.on_report: list[Callable[[Task], None]] = []
+        self.on_alert: list[Callable[[Task, Alert], None]] = []
+        self.on_signal: list[Callable[[int], None]] = []
         self._queues = Queues()
         self._fifos = Fifos(system, descriptors)
         self._reaper = Reaper(next_dead_child, self._reaped)
@@ -423,6 +426,8 @@ class Core:
 
     def _alerted(self, task: Task, alert: Alert) -> None:
         self.tale.alerted(task, alert)
+        for told in self.on_alert:
+            told(task, alert)
 
     def _rested(self, task: Task) -> None:
         """No worker is left and none is coming."""

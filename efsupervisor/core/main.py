@@ -11,11 +11,15 @@ import gc
 import os
 import sys
 
+import msgspec
+
 import efsupervisor
 from efsupervisor.conf.budget import limits, shortages
+from efsupervisor.conf.ini.situation import Situation
 from efsupervisor.conf.schema import Config
 from efsupervisor.core import daemon, options
 from efsupervisor.core.altering import Altering
+from efsupervisor.core.as_supervisord import AsSupervisord, become, check_parent, situation_of, with_var
 from efsupervisor.core.configuration import Reread, read_configuration
 from efsupervisor.core.control import Control
 from efsupervisor.core.core import Core
@@ -39,7 +43,7 @@ VERSION = getattr(efsupervisor, "__version__", "0")
 
 def main(arguments: list[str] | None = None) -> int:
     """The console script; the exit status."""
-    os.umask(0o077)
+    umask = os.umask(0o077)
     if arguments is None:
         daemon.close_inherited()
     tell = daemon.in_foreground()
@@ -48,11 +52,18 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.help or asked.version:
             print(options.USAGE if asked.help else f"efsupervisord {VERSION}", end="\n" if asked.version else "")
             return 0
-        config = read_configuration(options.configuration(asked, os.environ, os.path.exists))
+        path = options.configuration(asked, os.environ, os.path.exists)
+        situation = situation_of(path, asked, umask)
+        config = read_configuration(path, situation)
+        if config.daemon is not None:
+            asked = asked._replace(nodaemon=config.daemon.nodaemon)
+            become(config.daemon.user)
+        elif asked.var:
+            config = msgspec.structs.replace(config, supervisor=msgspec.structs.replace(config.supervisor, var=asked.var))
         warnings = affordable(config)
         if not asked.nodaemon:
             tell = daemon.in_background()
-        return serve(config, asked, tell, warnings)
+        return serve(config, asked, tell, warnings, situation)
     except (EfError, OSError) as error:
         status, sentence = daemon.outcome(error)
         tell(status, sentence)
@@ -68,24 +79,32 @@ def affordable(config: Config) -> list[str]:
     return [shortage.sentence for shortage in found]
 
 
-def serve(config: Config, asked: options.Options, tell: daemon.Tell, warnings: list[str]) -> int:
+def serve(config: Config, asked: options.Options, tell: daemon.Tell, warnings: list[str], situation: Situation | None = None) -> int:
     """Become the supervisor of the configuration's `var` and supervise until the end; the exit status.  EfError or OSError: not started."""
     os.chdir("/")
+    chosen = not config.supervisor.var
+    config = with_var(config, os.environ)
     home = open_home(os.path.realpath(config.supervisor.var), REAL)
+    if chosen:
+        check_parent(home.var)
     descriptors = Descriptors()
     descriptors.raise_limit()
     home.lock_fd = descriptors.lasting(home.lock_fd)
-    log = _open_log(config, home, foreground=asked.nodaemon)
+    log = _open_log(config, home, foreground=asked.nodaemon and config.daemon is None)
     for sentence in warnings:
         log.warning(sentence)
     REAL.become_subreaper()
     REAL.set_name("efsupervisord")
     store = open_store(config, home, log)
     core = Core(merged(config, store), home, log, task_type, put, clear, store=store, system=REAL, descriptors=descriptors, version=VERSION)
-    core.services.echo_fd = 2 if asked.nodaemon else -1
+    core.services.echo_fd = 2 if asked.nodaemon and config.daemon is None else -1
+    manner = AsSupervisord(config.daemon, REAL, situation.umask) if config.daemon is not None and situation is not None else None
+    if manner is not None and situation is not None:
+        situation = msgspec.structs.replace(situation, var=config.supervisor.var)
+        manner.begin(core)
     try:
         core.boot()
-        desk = make_desk(core, descriptors, home.announce().since)
+        desk = make_desk(core, descriptors, home.announce().since, situation)
         control = Control(home.var, core.reactor, REAL, log, descriptors, frozenset({0, os.geteuid()}), desk.serve, desk.forget)
     except (EfError, OSError) as error:
         log.error(f"not started: {daemon.outcome(error)[1]}")
@@ -101,6 +120,8 @@ def serve(config: Config, asked: options.Options, tell: daemon.Tell, warnings: l
     status = core.run()
     followers.stop()
     control.close()
+    if manner is not None:
+        manner.end()
     log.info(f"efsupervisord pid {os.getpid()} ends with status {status}")
     return status
 
@@ -116,12 +137,12 @@ def merged(config: Config, store: Store) -> Merged:
     return merge(config, store.saved(), with_setting, task_type)
 
 
-def make_desk(core: Core, descriptors: Descriptors, since: float) -> Desk:
+def make_desk(core: Core, descriptors: Descriptors, since: float, situation: Situation | None = None) -> Desk:
     """Who answers clients, and what that takes."""
     updating = Updating(core, affordable)
     updating.on_settings.append(core.configure)
     updating.on_schedules = lambda: core.timetable.keep(core.config.schedules)
-    reread = Reread(core.config.source, core.reactor, REAL, descriptors, core.leave)
+    reread = Reread(core.config.source, core.reactor, REAL, descriptors, core.leave, situation)
     return Desk(core, Altering(core, updating, reread), since)
 
 

@@ -51,13 +51,14 @@ class Account(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Everything the child needs, worked out before the fork."""
+    """Everything the child needs, worked out before the fork.  keeps_rights: capabilities stay as they are, and set-uid files work."""
 
     argv: list[str]
     environment: dict[str, str]
     directory: str
     umask: int
     account: Account | None
+    keeps_rights: bool = False
 
 
 class Child(NamedTuple):
@@ -77,14 +78,31 @@ def plan(wiring: Wiring, incarnation: int) -> Plan:
     """Work out how to run the task's program; SpawnFailed for a user or group that does not exist."""
     spec = wiring.spec
     account = _account(spec)
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    environment.setdefault("PATH", _DEFAULT_PATH)
-    who = account or _own_account()
-    environment |= {"HOME": who.home, "USER": who.name, "LOGNAME": who.name, "SHELL": who.shell}
+    environment = _inherited(spec) if spec.inherit_environment else _clean(account)
     environment |= spec.environment
     key, _, value = cookie(wiring).partition("=")
     environment |= {"EFS_TASK": spec.name, "EFS_INCARNATION": str(incarnation), key: value}
-    return Plan(list(spec.command), environment, spec.directory, int(spec.umask, 8), account)
+    if spec.group:
+        environment["EFS_INSTANCE"] = str(spec.instance)
+    return Plan(list(spec.command), environment, spec.directory, int(spec.umask, 8), account, keeps_rights=not spec.no_new_privs)
+
+
+def _clean(account: Account | None) -> dict[str, str]:
+    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    environment.setdefault("PATH", _DEFAULT_PATH)
+    who = account or _own_account()
+    return environment | {"HOME": who.home, "USER": who.name, "LOGNAME": who.name, "SHELL": who.shell}
+
+
+def _inherited(spec: TaskSpec) -> dict[str, str]:
+    """All that the supervisor has, as supervisord gives it (process.py, _spawn_as_child)."""
+    environment = dict(os.environ)
+    environment["SUPERVISOR_ENABLED"] = "1"
+    if spec.serverurl:
+        environment["SUPERVISOR_SERVER_URL"] = spec.serverurl
+    environment["SUPERVISOR_PROCESS_NAME"] = spec.process_name or spec.name
+    environment["SUPERVISOR_GROUP_NAME"] = spec.group or spec.name
+    return environment
 
 
 def _account(spec: TaskSpec) -> Account | None:
@@ -170,7 +188,7 @@ def _child(
         "record": lambda: _record(system, paths, incarnation, started_ns, boot),
         "signals": lambda: _default_signals(system),
         "umask": lambda: _umask(what.umask),
-        "privileges": lambda: _become(system, what.account),
+        "privileges": lambda: _become(system, what.account, keeps_rights=what.keeps_rights),
         "directory": lambda: os.chdir(what.directory or "/"),
         "stdio": lambda: _stdio(stdio),
         "exec": lambda: os.execvpe(what.argv[0], what.argv, what.environment),
@@ -209,15 +227,17 @@ def _default_signals(system: Real) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
 
 
-def _become(system: Real, account: Account | None) -> None:
-    if account is None:
+def _become(system: Real, account: Account | None, *, keeps_rights: bool) -> None:
+    if account is None or (keeps_rights and account.uid == os.geteuid()):
         return
     if os.geteuid() == 0:
-        system.drop_bounding_set()
+        if not keeps_rights:
+            system.drop_bounding_set()
         os.setgroups(account.groups)
     os.setresgid(account.gid, account.gid, account.gid)
     os.setresuid(account.uid, account.uid, account.uid)
-    system.no_new_privs()
+    if not keeps_rights:
+        system.no_new_privs()
     _prove(account)
 
 

@@ -26,7 +26,7 @@ class StdOut:
     """Capture of one stream.  name: `out` or `err`, both the FIFO's name and the journal's.  moved: called after each piece that came."""
 
     def __init__(self, seat: Seat, name: str, folder: str, floor: int, moved: Callable[[], None]) -> None:
-        output = seat.spec.output
+        output = seat.spec.kept(name)
         self._seat = seat
         self._name = name
         self._moved = moved
@@ -47,7 +47,7 @@ class StdOut:
     def rewired(self) -> None:
         """The spec changed: its limits count from now on."""
         spec = self._seat.spec
-        self.journal.limit(segment_bytes=spec.output.segment_bytes, max_event=spec.input.max_event if spec.input else 1 << 20)
+        self.journal.limit(segment_bytes=spec.kept(self._name).segment_bytes, max_event=spec.input.max_event if spec.input else 1 << 20)
         self._kept = -1
 
     @property
@@ -114,7 +114,7 @@ class StdOut:
 
     def _index(self) -> None:
         self._index_timer = None
-        output = self._seat.spec.output
+        output = self._seat.spec.kept(self._name)
         now_ns = self._seat.system.wall_ns()
         self.journal.index(now_ns, checksum=None if output.sync == "never" else True)
         if output.sync != "never":
@@ -123,7 +123,7 @@ class StdOut:
 
     def keep(self, now_ns: int) -> None:
         """Retention, when segments were closed since the last time."""
-        output = self._seat.spec.output
+        output = self._seat.spec.kept(self._name)
         number = self.journal.end // max(1, output.segment_bytes)
         if number == self._kept and not output.keep_age_s:
             return
