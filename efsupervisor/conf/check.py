@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from efsupervisor.conf import endpoint
 from efsupervisor.conf.check_groups import check_groups, check_schedules
 from efsupervisor.conf.check_supervisor import check_supervisor
 from efsupervisor.conf.draft import Draft, Flow, Group, Schedule, Task, known_tasks, place
 from efsupervisor.conf.names import fault, shown
-from efsupervisor.conf.schema import TaskSpec
+from efsupervisor.conf.schema import AliveSpec, TaskSpec
 from efsupervisor.states import Framing, Mode, Protocol
 from efsupervisor.system import folded
 
@@ -71,6 +72,22 @@ def _check_task(task: Task) -> None:
         key = "backoff_max_s" if "backoff_max_s" in at.lines else "backoff_s"
         reason = f"the longest delay, backoff_max_s ({spec.backoff_max_s:g} s), is shorter than the first, backoff_s ({spec.backoff_s:g} s)"
         at.add(key, reason)
+
+
+    _check_probes(task)
+
+
+def _check_probes(task: Task) -> None:
+    """A probe goes to this machine or to an address that is listed; a section that asks for nothing is a slip."""
+    for key, part in (("ready", task.spec.ready), ("alive", task.spec.alive)):
+        if part is None:
+            continue
+        for kind, found in (("tcp", endpoint.tcp(part.tcp)), ("http", endpoint.http(part.http))):
+            if found is not None and not found.own and found.address not in part.hosts:
+                task.at.add(f"{key}.{kind}", f"goes to {found.host}, which is not this machine; list the address in {key}.hosts if that is meant")
+        asks = part.tcp or part.http or part.exec or (part.watchdog_s if isinstance(part, AliveSpec) else part.notify or part.line)
+        if not asks:
+            task.at.add(key, f"says nothing to look at; write one of tcp, http, exec or {'watchdog_s' if key == 'alive' else 'notify, line'}")
 
 
 def _check_flow(flow: Flow, tasks: dict[str, Task]) -> None:

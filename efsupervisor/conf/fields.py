@@ -227,7 +227,7 @@ _WIDE = re.compile(r"\)[^a-zA-Z%]*[0-9]{3}|\*")
 # Fields of several values --------------------------------------------------------------------------------------------------------------------------
 
 
-def _items(reading: Reading, node: Sequence, path: str, found: Section) -> list[tuple[int, str]]:
+def items(reading: Reading, node: Sequence, path: str, found: Section) -> list[tuple[int, str]]:
     """The texts of a list with their numbers; what is no text is a finding at its own line."""
     good: list[tuple[int, str]] = []
     for number, item in enumerate(node.items):
@@ -246,7 +246,7 @@ def command(reading: Reading, node: Node, path: str, found: Section) -> list[str
     """The argument list of a program, from a list or from a text that is split as a shell does."""
     if isinstance(node, Sequence):
         listed = _expanded(reading, node, path)
-        arguments = [text for _, text in _items(reading, listed, path, found)] if isinstance(listed, Sequence) else []
+        arguments = [text for _, text in items(reading, listed, path, found)] if isinstance(listed, Sequence) else []
         damaged = len(arguments) < len(node.items)
     else:
         arguments, damaged = reading.expansion.words(_text(node), convert.words), False
@@ -268,7 +268,7 @@ def names(reading: Reading, node: Node, path: str, found: Section) -> list[str]:
         raise Unfit("names no task")
     key = path.rpartition(".")[2]
     found.lines.update({f"{key}[{number}]": item.line for number, item in enumerate(node.items)})
-    texts = dict(_items(reading, node, path, found))
+    texts = dict(items(reading, node, path, found))
     for number, text in texts.items():
         if not text:
             reading.findings.add(node.items[number].line, f"{path}[{number}]", "names no task")
@@ -301,7 +301,7 @@ def _environment_value(node: Node) -> str:
 
 def exitcodes(reading: Reading, node: Node, path: str, found: Section) -> tuple[int, ...]:
     """One exit status or a list of them."""
-    texts = [text for _, text in _items(reading, node, path, found)] if isinstance(node, Sequence) else [_text(node)]
+    texts = [text for _, text in items(reading, node, path, found)] if isinstance(node, Sequence) else [_text(node)]
     codes = tuple(convert.integer(text) for text in texts)
     for code in codes:
         convert.between(code, 0, 255)
@@ -312,7 +312,7 @@ def texts(convert_text: Callable[[str], str]) -> Field:
     """One text or a list of texts, perhaps an empty one, each by itself."""
 
     def listed(reading: Reading, node: Node, path: str, found: Section) -> list[str]:
-        written = _items(reading, node, path, found) if isinstance(node, Sequence) else [(None, _text(node))]
+        written = items(reading, node, path, found) if isinstance(node, Sequence) else [(None, _text(node))]
         good: list[str] = []
         for number, text in written:
             try:

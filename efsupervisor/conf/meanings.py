@@ -44,6 +44,7 @@ SUPERVISOR: dict[str, Meaning] = {
     "resource": Meaning("mapping", "defaults", "the resource collector; see below"),
     "result": Meaning("mapping", "defaults", "the result collector; see below"),
     "post": Meaning("mapping", "defaults", "how collectors post; see below"),
+    "xmlrpc": Meaning("mapping", "defaults", "supervisord's XML-RPC, for ``supervisorctl``; see below"),
 }
 
 TASK: dict[str, Meaning] = {
@@ -125,6 +126,93 @@ TASK: dict[str, Meaning] = {
     "process_name": Meaning(
         "text", "see text", "name of each of ``instances``, ``%(program_name)s-%(process_num)d`` without it; ``%(process_num)02d`` has two digits"
     ),
+    "ready": Meaning("mapping", "none", "when a started program counts as running; see below.  Without it: when it has lived ``startsecs``"),
+    "alive": Meaning("mapping", "none", "how a running program is watched; one that is not alive is restarted; see below"),
+    "hooks": Meaning("mapping", "none", "commands around the program's life; see below"),
+    "max_runtime_s": Meaning("duration", "0", "a run that takes longer is ended, and has failed; 0 without limit"),
+    "backoff_reset_s": Meaning("duration", "10m", "a life of this length makes the delays between restarts small again"),
+    "fatal_after_burst": Meaning(
+        "true or false", "false", "more than ``restart_burst`` starts within ``restart_period_s`` are FATAL; without it they wait ever longer"
+    ),
+    "retry_fatal_s": Meaning("duration", "0", "a task that would be FATAL is tried again after so long; 0 never"),
+    "limits": Meaning(
+        "mapping",
+        "none",
+        "resource limits of the program by their name in setrlimit(2), in small letters: ``nofile: 4096``, ``core: 0``, ``as: 1GiB``, "
+        "``nproc: 100:200`` (soft and hard), ``unlimited``",
+    ),
+    "nice": Meaning("number", "0", "priority of the program for the processor, -20 (high) to 19 (low); 0 leaves it as it is"),
+    "ionice": Meaning("text", "none", "priority for disks: ``idle``, ``best-effort:0`` (high) to ``best-effort:7``, ``realtime:0`` to ``7``"),
+    "cpu_affinity": Meaning("numbers", "all", "processors on which the program may run: ``0-3,6``, or a list"),
+    "oom_score_adj": Meaning("number", "0", "how readily the kernel ends the program when memory is short, -1000 (never) to 1000 (first)"),
+    "groups": Meaning("name or list", "none", "groups, by name or number, that the program is in beside those of its ``user``"),
+    "environment_files": Meaning(
+        "file or list",
+        "none",
+        "files with lines ``NAME=value``, read at each start; ``environment`` goes over them.  With ``-`` before it a file may be missing",
+    ),
+    "secrets": Meaning(
+        "mapping",
+        "none",
+        "``NAME: file``: the program finds a copy that only its user may read; its path is in the variable ``NAME_FILE``, the folder in "
+        "``CREDENTIALS_DIRECTORY``.  What is in it is never in an argument, a variable, a log or an answer",
+    ),
+    "max_rss": Meaning("size", "0", "memory (resident) of the program's whole tree beyond which it is restarted; 0 without limit"),
+    "max_cpu": Meaning("number", "0", "percent of one processor, over ``usage_s``, that the whole tree may use before it is restarted; 0 without limit"),
+    "usage_s": Meaning("duration", "10s", "how often ``max_rss`` and ``max_cpu`` are looked at"),
+    "cgroup": Meaning("mapping", "none", "limits kept by the kernel for the whole tree (cgroup v2); see below"),
+}
+
+READY: dict[str, Meaning] = {
+    "notify": Meaning("true or false", "false", "the program says it: ``READY=1`` to the socket in ``NOTIFY_SOCKET`` (sd_notify(3))"),
+    "line": Meaning("pattern", "none", "a regular expression that is found in a line of stdout"),
+    "tcp": Meaning("address", "none", "``HOST:PORT`` that takes a connection; the host is ``localhost`` or an address"),
+    "http": Meaning("URL", "none", "``http://HOST:PORT/path`` that answers with a status of 200 to 299"),
+    "exec": Meaning("words or list", "none", "a command that ends with status 0; run as the task's user"),
+    "hosts": Meaning("address or list", "none", "addresses that ``tcp`` and ``http`` may name beside those of this machine"),
+    "interval_s": Meaning("duration", "500ms", "time between two probes"),
+    "timeout_s": Meaning("duration", "1s", "longest time for one probe"),
+    "start_timeout_s": Meaning("duration", "90s", "a program that is not ready by then is ended; the start has failed"),
+}
+
+ALIVE: dict[str, Meaning] = {
+    "tcp": Meaning("address", "none", "as in ``ready``"),
+    "http": Meaning("URL", "none", "as in ``ready``"),
+    "exec": Meaning("words or list", "none", "as in ``ready``"),
+    "hosts": Meaning("address or list", "none", "as in ``ready``"),
+    "interval_s": Meaning("duration", "10s", "time between two probes"),
+    "timeout_s": Meaning("duration", "1s", "longest time for one probe"),
+    "failures": Meaning("number", "3", "so many failed probes in a row, and the program is restarted"),
+    "watchdog_s": Meaning(
+        "duration", "0", "longest time between two ``WATCHDOG=1`` of the program (sd_notify(3)), which finds it as ``WATCHDOG_USEC``; 0 for none"
+    ),
+}
+
+HOOKS: dict[str, Meaning] = {
+    "before_start": Meaning("words or list", "none", "run before the program; when it fails, the start has failed"),
+    "after_start": Meaning("words or list", "none", "run when the program is RUNNING"),
+    "before_stop": Meaning("words or list", "none", "run before the stop signal; its time is part of ``stopwaitsecs``"),
+    "after_exit": Meaning("words or list", "none", "run when nothing is left of a run; finds how it ended as ``EFS_EXIT_STATUS``"),
+    "timeout_s": Meaning("duration", "10s", "longest time for one of them; one that takes longer is killed, and has failed"),
+}
+
+XMLRPC: dict[str, Meaning] = {
+    "enabled": Meaning("true or false", "false", "whether it is served over HTTP as well; needs ``user`` and ``password``"),
+    "host": Meaning("address", "127.0.0.1", "address of this machine on which it listens; its clients know no TLS, so it is one of this machine alone"),
+    "port": Meaning("number", "9001", "port on which it listens; 0 takes one that is free"),
+    "user": Meaning("text", "none", "who may call it over HTTP, by basic authentication"),
+    "password": Meaning("text", "none", "the password, or ``{SHA}`` and the 40 hex digits of its SHA-1, as supervisord writes it"),
+    "file": Meaning("file", "none", "its Unix socket, where it is not ``run/supervisor.sock`` below ``var``"),
+    "mode": Meaning("octal", "0700", "permissions of the Unix socket"),
+    "owner": Meaning("user", "none", "owner of the Unix socket, ``user`` or ``user:group``; without it the supervisor's own"),
+    "socket_user": Meaning("text", "none", "who may call it over the Unix socket; without it everybody who may open the socket"),
+    "socket_password": Meaning("text", "none", "the password for ``socket_user``"),
+    "identifier": Meaning("text", "supervisor", "what the supervisor calls itself"),
+}
+CGROUP: dict[str, Meaning] = {
+    "memory_max": Meaning("size", "0", "memory of the whole tree; a tree that needs more is ended by the kernel, and the reason says ``oom``"),
+    "pids_max": Meaning("number", "0", "processes and threads of the whole tree"),
+    "cpu_max": Meaning("number", "0", "percent of one processor that the whole tree may use"),
 }
 
 INPUT: dict[str, Meaning] = {
@@ -230,9 +318,14 @@ SECTIONS: dict[str, dict[str, Meaning]] = {
     "resource": RESOURCE,
     "result": RESULT,
     "post": POST,
+    "xmlrpc": XMLRPC,
     "tasks": TASK,
     "input": INPUT,
     "output": OUTPUT,
+    "ready": READY,
+    "alive": ALIVE,
+    "hooks": HOOKS,
+    "cgroup": CGROUP,
     "flows": FLOW,
     "groups": GROUP,
     "schedules": SCHEDULE,

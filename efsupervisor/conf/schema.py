@@ -54,6 +54,60 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
     sync: str = "never"
 
 
+class ReadySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """When a started program is ready: all that is said here must be true once.
+
+    notify: it says READY=1 (sd_notify).  line: a regular expression that a line of stdout matches.  tcp: `HOST:PORT` that takes a connection.  http:
+    a URL that answers 2xx.  exec: a command that ends with status 0.  hosts: addresses beside this machine's own that tcp and http may name.
+    interval_s: between two probes; timeout_s: for one of them.  start_timeout_s: a program that is not ready by then has failed.
+    """
+
+    notify: bool = False
+    line: str = ""
+    tcp: str = ""
+    http: str = ""
+    exec: list[str] = []
+    hosts: list[str] = []
+    interval_s: float = 0.5
+    timeout_s: float = 1.0
+    start_timeout_s: float = 90.0
+
+
+class AliveSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a running program is alive; one that is not is restarted.
+
+    tcp, http, exec, hosts: as in ReadySpec.  failures: failed probes in a row that mean death.  watchdog_s: longest time between two WATCHDOG=1 of
+    the program (sd_notify), 0 for none.
+    """
+
+    tcp: str = ""
+    http: str = ""
+    exec: list[str] = []
+    hosts: list[str] = []
+    interval_s: float = 10.0
+    timeout_s: float = 1.0
+    failures: int = 3
+    watchdog_s: float = 0.0
+
+
+class HooksSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Commands around a program's life.  timeout_s: for each of them."""
+
+    before_start: list[str] = []
+    after_start: list[str] = []
+    before_stop: list[str] = []
+    after_exit: list[str] = []
+    timeout_s: float = 10.0
+
+
+class CgroupSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of the program's whole tree, kept by the kernel (cgroup v2).  0 is none.  memory_max in bytes; cpu_max in percent of one core."""
+
+    memory_max: int = 0
+    pids_max: int = 0
+    cpu_max: int = 0
+
+
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One task.  `command` is an argument list; a YAML string is split as a shell splits words, and no shell runs it.
 
@@ -70,7 +124,14 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     inherit_environment: variables of the supervisor in place of a clean list.  no_new_privs: false lets a program of another user gain privileges by
     set-uid files, and one of our own user keep what we have.  instances: how many tasks are made of one entry (1 in each of them); first_instance:
     number of the first; process_name: their name, a pattern in the entry and the name that supervisord would know in the task; group: the group that
-    it is shown in; instance: the number of the task among those of its entry."""
+    it is shown in; instance: the number of the task among those of its entry.
+
+    What the program may and when it is restarted: max_runtime_s: longest run, 0 without limit.  backoff_reset_s: life after which delays between
+    restarts begin small again.  fatal_after_burst: more than restart_burst starts in restart_period_s are FATAL.  retry_fatal_s: a task that would be
+    FATAL is tried again after so long; 0 never.  limits: soft and hard limit by name of setrlimit(2), -1 for infinity.  nice, cpu_affinity: 0 and ()
+    leave what is inherited.  ionice: `idle`, `best-effort:N`, `realtime:N` or empty.  groups: supplementary groups beside the user's own.
+    environment_files: read at each start.  secrets: name to the path of a file whose content the program finds.  max_rss: bytes of the whole tree;
+    max_cpu: percent of one core, averaged over usage_s; 0 is no limit; both are looked at each usage_s."""
 
     name: str
     command: list[str]
@@ -119,6 +180,25 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     process_name: str = ""
     group: str = ""
     instance: int = 0
+    ready: ReadySpec | None = None
+    alive: AliveSpec | None = None
+    hooks: HooksSpec | None = None
+    max_runtime_s: float = 0.0
+    backoff_reset_s: float = 600.0
+    fatal_after_burst: bool = False
+    retry_fatal_s: float = 0.0
+    limits: dict[str, tuple[int, int]] = {}
+    nice: int = 0
+    ionice: str = ""
+    cpu_affinity: tuple[int, ...] = ()
+    oom_score_adj: int = 0
+    groups: tuple[str, ...] = ()
+    environment_files: list[str] = []
+    secrets: dict[str, str] = {}
+    max_rss: int = 0
+    max_cpu: int = 0
+    usage_s: float = 10.0
+    cgroup: CgroupSpec | None = None
 
     def kept(self, channel: str) -> OutputSpec:
         """How one channel (`out` or `err`) is kept: `output`, with the sizes of its log file where those are said."""
@@ -235,6 +315,24 @@ class PostSpec(msgspec.Struct, frozen=True, kw_only=True):
     token_file: str = ""
 
 
+class XmlRpcSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """supervisord's XML-RPC, served by the web listener.  file: its Unix socket, empty for var/run/supervisor.sock; mode: octal text;
+    owner: `user` or `user:group`, empty leaves it.  socket_user, socket_password: of that socket, both or neither.  enabled: also over HTTP, at host
+    and port, with user and password.  A password may be `{SHA}` and 40 hex digits."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = 9001
+    user: str = ""
+    password: str = ""
+    file: str = ""
+    mode: str = "0700"
+    owner: str = ""
+    socket_user: str = ""
+    socket_password: str = ""
+    identifier: str = "supervisor"
+
+
 class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon itself.  var: folder of its state, relative to the configuration file's folder.  ping_s / ping_deadline_s: how often a worker is
     asked for a sign of life, and how long it may take before it is replaced.  shutdown_s: longest wait for all tasks at shutdown, 0 for their own
@@ -258,6 +356,7 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
     resource: ResourceSpec = ResourceSpec()
     result: ResultSpec = ResultSpec()
     post: PostSpec = PostSpec()
+    xmlrpc: XmlRpcSpec = XmlRpcSpec()
 
 
 class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):

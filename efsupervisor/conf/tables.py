@@ -6,7 +6,7 @@ in check.py and its neighbours.
 
 from __future__ import annotations
 
-from efsupervisor.conf import convert, web
+from efsupervisor.conf import care, convert, web
 from efsupervisor.conf.fields import (
     Field,
     autorestart,
@@ -29,7 +29,19 @@ from efsupervisor.conf.fields import (
     texts,
     user,
 )
-from efsupervisor.conf.schema import InputSpec, OutputSpec, PostSpec, ResourceSpec, ResultSpec, WebSpec
+from efsupervisor.conf.schema import (
+    AliveSpec,
+    CgroupSpec,
+    HooksSpec,
+    InputSpec,
+    OutputSpec,
+    PostSpec,
+    ReadySpec,
+    ResourceSpec,
+    ResultSpec,
+    WebSpec,
+    XmlRpcSpec,
+)
 from efsupervisor.states import Framing, Kind, Mode, Protocol
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -59,6 +71,43 @@ OUTPUT: dict[str, Field] = {
     "keep_age_s": duration(),
     "hard_bytes": size(0, 1 << 60),
     "sync": choice("never", "interval", "always"),
+}
+
+READY: dict[str, Field] = {
+    "notify": one(convert.boolean),
+    "line": one(care.regex),
+    "tcp": one(care.tcp),
+    "http": one(care.http),
+    "exec": command,
+    "hosts": texts(care.address),
+    "interval_s": duration(0.01, 3600),
+    "timeout_s": duration(0.01, 3600),
+    "start_timeout_s": duration(0.1),
+}
+
+ALIVE: dict[str, Field] = {
+    "tcp": one(care.tcp),
+    "http": one(care.http),
+    "exec": command,
+    "hosts": texts(care.address),
+    "interval_s": duration(0.01, 86_400),
+    "timeout_s": duration(0.01, 3600),
+    "failures": integer(1, 1000),
+    "watchdog_s": duration(),
+}
+
+HOOKS: dict[str, Field] = {
+    "before_start": command,
+    "after_start": command,
+    "before_stop": command,
+    "after_exit": command,
+    "timeout_s": duration(0.01, 86_400),
+}
+
+CGROUP: dict[str, Field] = {
+    "memory_max": size(0, 1 << 60),
+    "pids_max": integer(0, 1 << 22),
+    "cpu_max": integer(0, _MANY),
 }
 
 TASK: dict[str, Field] = {
@@ -106,6 +155,25 @@ TASK: dict[str, Field] = {
     "instances": integer(1, 10_000),
     "first_instance": integer(0, _MANY),
     "process_name": one(process_pattern),
+    "ready": part(ReadySpec, READY),
+    "alive": part(AliveSpec, ALIVE),
+    "hooks": part(HooksSpec, HOOKS),
+    "max_runtime_s": duration(),
+    "backoff_reset_s": duration(),
+    "fatal_after_burst": one(convert.boolean),
+    "retry_fatal_s": duration(),
+    "limits": care.limits,
+    "nice": integer(-20, 19),
+    "ionice": one(care.ionice),
+    "cpu_affinity": care.cpus,
+    "oom_score_adj": integer(-1000, 1000),
+    "groups": care.groups,
+    "environment_files": care.paths,
+    "secrets": care.secrets,
+    "max_rss": size(0, 1 << 60),
+    "max_cpu": integer(0, _MANY),
+    "usage_s": duration(0.1, 86_400),
+    "cgroup": part(CgroupSpec, CGROUP),
 }
 
 FLOW: dict[str, Field] = {
@@ -172,6 +240,20 @@ POST: dict[str, Field] = {
     "token_file": path_field,
 }
 
+XMLRPC: dict[str, Field] = {
+    "enabled": one(convert.boolean),
+    "host": one(web.listening_address),
+    "port": integer(0, 65_535),
+    "user": one(web.basic_user),
+    "password": one(web.basic_password),
+    "file": path_field,
+    "mode": one(convert.octal),
+    "owner": one(user),
+    "socket_user": one(web.basic_user),
+    "socket_password": one(web.basic_password),
+    "identifier": one(web.identifier),
+}
+
 SUPERVISOR: dict[str, Field] = {
     "var": path_field,
     "log_level": choice(*LOG_LEVELS),
@@ -190,7 +272,11 @@ SUPERVISOR: dict[str, Field] = {
     "resource": part(ResourceSpec, RESOURCE),
     "result": part(ResultSpec, RESULT),
     "post": part(PostSpec, POST),
+    "xmlrpc": part(XmlRpcSpec, XMLRPC),
 }
 
-PARTS: dict[str, dict[str, Field]] = {"web": WEB, "resource": RESOURCE, "result": RESULT, "post": POST}
+PARTS: dict[str, dict[str, Field]] = {"web": WEB, "resource": RESOURCE, "result": RESULT, "post": POST, "xmlrpc": XMLRPC}
 """Keys of SUPERVISOR that have keys of their own."""
+
+TASK_PARTS: dict[str, dict[str, Field]] = {"ready": READY, "alive": ALIVE, "hooks": HOOKS, "cgroup": CGROUP}
+"""Keys of TASK that have keys of their own, beside input and output."""

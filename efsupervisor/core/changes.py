@@ -30,7 +30,7 @@ RESTS = "does not start (autostart: false)"
 POLICIES = frozenset({
     "autostart", "autorestart", "exitcodes", "startsecs", "startretries", "backoff_s", "backoff_max_s", "restart_burst", "restart_period_s",
     "stopsignal", "stopwaitsecs", "priority", "drain_s", "output.segment_bytes", "output.keep_bytes", "output.keep_age_s", "output.hard_bytes",
-    "output.sync", "input.window", "input.ack", "input.max_deliveries", "input.on_poison", "input.max_event",
+    "output.sync", "backoff_reset_s", "fatal_after_burst", "retry_fatal_s", "input.window", "input.ack", "input.max_deliveries", "input.on_poison", "input.max_event",
 })  # fmt: skip
 """Keys of a task that a worker takes over while its program runs."""
 
@@ -109,16 +109,21 @@ def _in_place(_old: Any, _new: Any, _fields: list[str]) -> str:
 
 
 def _parts(noun: str, before: dict[str, P], after: dict[str, P], effect: Effect) -> list[Change]:
-    removed = [Change(noun=noun, name=part.name, what=REMOVED, effect=effect(part, None, [])) for name, part in before.items() if name not in after]
+    removed = [Change(noun=noun, name=part.name, what=REMOVED, effect=effect(part, None, []), group=_group(part)) for name, part in before.items() if name not in after]
     others = []
     for name, part in after.items():
         former = before.get(name)
         if former is None:
-            others.append(Change(noun=noun, name=part.name, what=ADDED, effect=effect(None, part, [])))
+            others.append(Change(noun=noun, name=part.name, what=ADDED, effect=effect(None, part, []), group=_group(part)))
         elif former != part:
             fields = fields_that_differ(former, part)
-            others.append(Change(noun=noun, name=part.name, what=CHANGED, fields=fields, effect=effect(former, part, fields)))
+            effected = effect(former, part, fields)
+            others.append(Change(noun=noun, name=part.name, what=CHANGED, fields=fields, effect=effected, group=_group(part)))
     return removed + others
+
+
+def _group(part: P) -> str:
+    return part.group if isinstance(part, TaskSpec) else ""
 
 
 def _supervisor(old: SupervisorSpec, new: SupervisorSpec) -> list[Change]:

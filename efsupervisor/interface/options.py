@@ -22,11 +22,11 @@ from efsupervisor.conf.fields import Reading, Section, section
 from efsupervisor.conf.findings import Findings
 from efsupervisor.conf.names import fault, kept
 from efsupervisor.conf.schema import FlowSpec, InputSpec, OutputSpec, SupervisorSpec, TaskSpec
-from efsupervisor.conf.tables import FLOW, INPUT, OUTPUT, TASK
+from efsupervisor.conf.tables import FLOW, INPUT, OUTPUT, TASK, TASK_PARTS
 from efsupervisor.conf.tree import Entry, Mapping, Node, Scalar, Sequence
 from efsupervisor.errors import Code, EfError
 
-SECTIONS = frozenset({"input", "output", "environment"})
+SECTIONS = frozenset({"input", "output", "environment", "limits", "secrets", *TASK_PARTS})
 LISTS = frozenset({"exitcodes"})
 """Keys whose value is a comma list."""
 
@@ -104,6 +104,8 @@ def _with(spec: TaskSpec, values: dict[str, Any], settings: dict[str, str]) -> T
         values["input"] = _merged(spec.input or InputSpec(), values["input"], _written("input", settings))
     if "output" in values:
         values["output"] = _merged(spec.output, values["output"], _written("output", settings))
+    for key in TASK_PARTS.keys() & values.keys():
+        values[key] = _merged(getattr(spec, key) or type(values[key])(), values[key], _written(key, settings))
     if "environment" in values:
         values["environment"] = spec.environment | values["environment"]
     return msgspec.structs.replace(spec, **values)
@@ -128,6 +130,9 @@ def _without(spec: TaskSpec, unset: Iterable[str], findings: Findings, path: str
             spec = msgspec.structs.replace(spec, environment={name: value for name, value in spec.environment.items() if name != rest})
         elif head == "input" and rest in INPUT:
             spec = msgspec.structs.replace(spec, input=_merged(spec.input or InputSpec(), InputSpec(), [rest]))
+        elif rest in TASK_PARTS.get(head, ()):
+            part = getattr(spec, head)
+            spec = spec if part is None else msgspec.structs.replace(spec, **{head: _merged(part, type(part)(), [rest])})
         elif head == "output" and rest in OUTPUT:
             spec = msgspec.structs.replace(spec, output=_merged(spec.output, OutputSpec(), [rest]))
         else:

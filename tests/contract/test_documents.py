@@ -15,17 +15,22 @@ from docs.generate import pages
 from efsupervisor.cli import grammar
 from efsupervisor.conf.loader import load
 from efsupervisor.conf.schema import (
+    AliveSpec,
+    CgroupSpec,
     FlowSpec,
     GroupSpec,
+    HooksSpec,
     InputSpec,
     OutputSpec,
     PostSpec,
+    ReadySpec,
     ResourceSpec,
     ResultSpec,
     ScheduleSpec,
     SupervisorSpec,
     TaskSpec,
     WebSpec,
+    XmlRpcSpec,
 )
 from efsupervisor.errors import TABLE, Code
 from efsupervisor.help.reference import HEADINGS
@@ -43,9 +48,14 @@ SECTIONS = {
     "resource collector\n~~~": ResourceSpec,
     "result collector\n~~~": ResultSpec,
     "posts of the collectors\n~~~": PostSpec,
+    "xmlrpc of supervisord\n~~~": XmlRpcSpec,
     "tasks\n---": TaskSpec,
     "input of a task\n~~~": InputSpec,
     "output of a task\n~~~": OutputSpec,
+    "readiness of a task\n~~~": ReadySpec,
+    "watching a task\n~~~": AliveSpec,
+    "hooks of a task\n~~~": HooksSpec,
+    "kernel limits of a task\n~~~": CgroupSpec,
     "flows\n---": FlowSpec,
     "groups\n---": GroupSpec,
     "schedules\n---": ScheduleSpec,

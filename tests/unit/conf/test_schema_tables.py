@@ -11,17 +11,22 @@ import pytest
 import efsupervisor.conf
 from efsupervisor.conf import meanings, settings, tables
 from efsupervisor.conf.schema import (
+    AliveSpec,
+    CgroupSpec,
     FlowSpec,
     GroupSpec,
+    HooksSpec,
     InputSpec,
     OutputSpec,
     PostSpec,
+    ReadySpec,
     ResourceSpec,
     ResultSpec,
     ScheduleSpec,
     SupervisorSpec,
     TaskSpec,
     WebSpec,
+    XmlRpcSpec,
 )
 
 
@@ -32,12 +37,17 @@ from efsupervisor.conf.schema import (
         (tables.FLOW, FlowSpec, {"name": None, "producers": "from", "consumers": "to"}),
         (tables.INPUT, InputSpec, {}),
         (tables.OUTPUT, OutputSpec, {}),
+        (tables.READY, ReadySpec, {}),
+        (tables.ALIVE, AliveSpec, {}),
+        (tables.HOOKS, HooksSpec, {}),
+        (tables.CGROUP, CgroupSpec, {}),
         (tables.GROUP, GroupSpec, {"name": None}),
         (tables.SCHEDULE, ScheduleSpec, {"name": None}),
         (tables.WEB, WebSpec, {}),
         (tables.RESOURCE, ResourceSpec, {}),
         (tables.RESULT, ResultSpec, {}),
         (tables.POST, PostSpec, {}),
+        (tables.XMLRPC, XmlRpcSpec, {}),
         (tables.SUPERVISOR, SupervisorSpec, {}),
     ],
 )
@@ -49,7 +59,7 @@ def test_every_field_of_the_schema_has_one_key(table: dict[str, object], struct:
 def test_every_key_of_every_table_has_a_meaning_and_in_the_same_order() -> None:
     written = {
         "supervisor": tables.SUPERVISOR, "tasks": tables.TASK, "input": tables.INPUT, "output": tables.OUTPUT, "flows": tables.FLOW,
-        "groups": tables.GROUP, "schedules": tables.SCHEDULE, **tables.PARTS,
+        "groups": tables.GROUP, "schedules": tables.SCHEDULE, **tables.PARTS, **tables.TASK_PARTS,
     }  # fmt: skip
     assert {section: list(keys) for section, keys in meanings.SECTIONS.items()} == {section: list(keys) for section, keys in written.items()}
     for keys in meanings.SECTIONS.values():
