@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import capture, events, figures, idle, latency, listing, machine, memory, restart, starting, state, stopping, stream
+from benchmarks import capture, events, figures, idle, latency, listing, machine, memory, restart, starting, state, stopping, stream, web
 from benchmarks.bench import Bench, Measure
 from benchmarks.peers import Unavailable, supervisord_bin
 from benchmarks.processes import become_subreaper, nothing_left
@@ -27,6 +27,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "capture": capture.measure,
     "stream": stream.measure,
     "events": events.measure,
+    "web": web.measure,
     "state": state.measure,
 }
 

@@ -32,9 +32,14 @@ class Bench:
         self._used += 1
         return self.folder / f"{what}.{self._used}"
 
-    def ours(self, tasks: dict[str, TaskKeys], flows: dict[str, TaskKeys] | None = None) -> Ours:
-        """An efsupervisord that is not started yet."""
-        return Ours(self.place("ours"), tasks, flows)
+    @property
+    def has_peers(self) -> bool:
+        """Whether others are measured too."""
+        return self._supervisord is not None
+
+    def ours(self, tasks: dict[str, TaskKeys], flows: dict[str, TaskKeys] | None = None, settings: TaskKeys | None = None) -> Ours:
+        """An efsupervisord that is not started yet.  settings: of the daemon itself."""
+        return Ours(self.place("ours"), tasks, flows, settings)
 
     def supervisord(self, programs: dict[str, dict[str, object]]) -> Supervisord | None:
         """A supervisord that is not started yet; None when this run has no peers."""

@@ -44,12 +44,13 @@ class Ours:
 
     name = "efsupervisor"
 
-    def __init__(self, folder: Path, tasks: dict[str, TaskKeys], flows: dict[str, TaskKeys] | None = None) -> None:
+    def __init__(self, folder: Path, tasks: dict[str, TaskKeys], flows: dict[str, TaskKeys] | None = None, settings: TaskKeys | None = None) -> None:
         folder.mkdir(mode=0o700)
         self.folder = folder
         self.var = folder / "var"
         self.conf = folder / "efsupervisor.yaml"
-        self.conf.write_text(yaml.safe_dump({"supervisor": {"var": str(self.var)}, "tasks": tasks, "flows": flows or {}}), encoding="utf-8")
+        document = {"supervisor": {"var": str(self.var), **(settings or {})}, "tasks": tasks, "flows": flows or {}}
+        self.conf.write_text(yaml.safe_dump(document), encoding="utf-8")
         self.process: subprocess.Popen[bytes] | None = None
         self.efctl = [*EFCTL, "-c", str(self.conf)]
 
