@@ -5,7 +5,7 @@ Each fault is (key, end of a sentence that begins with the key).
 
 from __future__ import annotations
 
-from efsupervisor.conf.schema import SupervisorSpec, WebSpec
+from efsupervisor.conf.schema import SupervisorSpec, WebSpec, XmlRpcSpec
 from efsupervisor.conf.web import is_loopback, private_host
 
 Fault = tuple[str, str]
@@ -13,7 +13,7 @@ Fault = tuple[str, str]
 
 def check_supervisor(spec: SupervisorSpec) -> list[Fault]:
     """Everything that is wrong between the keys of the supervisor."""
-    return [*_web(spec.web), *_urls(spec)]
+    return [*_web(spec.web), *_xmlrpc(spec.xmlrpc), *_urls(spec)]
 
 
 def _web(web: WebSpec) -> list[Fault]:
@@ -27,6 +27,17 @@ def _web(web: WebSpec) -> list[Fault]:
     if not web.certificate and not is_loopback(web.host):
         reason = f"{web.host} can be reached from other machines, and so needs web.certificate and web.key; or listen on 127.0.0.1"
         return [("web.host", reason)]
+    return []
+
+
+def _xmlrpc(spec: XmlRpcSpec) -> list[Fault]:
+    """Its clients know no TLS, so a password must not leave the machine; and over HTTP nobody comes in without one."""
+    if bool(spec.socket_user) != bool(spec.socket_password):
+        return [("xmlrpc.socket_user", "and xmlrpc.socket_password are said together, or neither of them")]
+    if spec.enabled and not (spec.user and spec.password):
+        return [("xmlrpc.enabled", "over HTTP needs xmlrpc.user and xmlrpc.password")]
+    if spec.enabled and not is_loopback(spec.host):
+        return [("xmlrpc.host", f"{spec.host} can be reached from other machines, and supervisorctl knows no TLS; listen on 127.0.0.1")]
     return []
 
 

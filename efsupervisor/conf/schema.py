@@ -124,7 +124,8 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     inherit_environment: variables of the supervisor in place of a clean list.  no_new_privs: false lets a program of another user gain privileges by
     set-uid files, and one of our own user keep what we have.  instances: how many tasks are made of one entry (1 in each of them); first_instance:
     number of the first; process_name: their name, a pattern in the entry and the name that supervisord would know in the task; group: the group that
-    it is shown in; instance: the number of the task among those of its entry.
+    it is shown in; instance: the number of the task among those of its entry; fed_logs: a
+    log file of it is named more than once.
 
     What the program may and when it is restarted: max_runtime_s: longest run, 0 without limit.  backoff_reset_s: life after which delays between
     restarts begin small again.  fatal_after_burst: more than restart_burst starts in restart_period_s are FATAL.  retry_fatal_s: a task that would be
@@ -180,6 +181,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     process_name: str = ""
     group: str = ""
     instance: int = 0
+    fed_logs: bool = False
     ready: ReadySpec | None = None
     alive: AliveSpec | None = None
     hooks: HooksSpec | None = None

@@ -73,6 +73,29 @@ def private_host(text: str) -> str:
     return host if inside else ""
 
 
+def basic_user(text: str) -> str:
+    """A user of basic authentication, which has no colon; empty for none."""
+    if len(text) > 256 or ":" in text or not text.isprintable():
+        raise Unfit("is no user: it has a colon, control characters or more than 256 characters")
+    return text
+
+
+def basic_password(text: str) -> str:
+    """A password, or `{SHA}` and 40 hex digits; empty for none."""
+    if len(text) > 256 or not text.isprintable():
+        raise Unfit("is no password: it has control characters or more than 256 characters")
+    if text.startswith("{SHA}") and not re.fullmatch(r"[0-9a-fA-F]{40}", text[5:]):
+        raise Unfit("is no hash: after {SHA} come the 40 hex digits of the password's SHA-1")
+    return text
+
+
+def identifier(text: str) -> str:
+    """A name without blanks, as it stands in the header of an event."""
+    if not text or len(text) > 256 or not text.isprintable() or any(each.isspace() for each in text):
+        raise Unfit("is one word of at most 256 characters")
+    return text
+
+
 def _address(text: str):  # type: ignore[no-untyped-def]
     from ipaddress import ip_address  # late on purpose: it is a large module for a few words
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
-from efsupervisor.core.changes import IN_PLACE, RESTARTS, difference, looks_cut_off, removals
+from efsupervisor.core.changes import IN_PLACE, RESTARTS, difference, limited, looks_cut_off, meant, reduced, removals, still_in_a_flow
 from efsupervisor.core.configuration import Found, Reread
 from efsupervisor.core.core import Core
 from efsupervisor.core.frames import done_frames, paged
@@ -192,7 +192,10 @@ class Altering:
     # The file again -------------------------------------------------------------------------------------------------------------------------------
 
     def reread(self, asked: Asked, request: RereadRequest) -> None:
-        """Read the file in a child; answer when that is done."""
+        """Read the file in a child; answer when that is done.  What is to be taken away needs no file."""
+        if request.remove:
+            self._read(asked, request, Found(self._without(request.only), True))
+            return
         self._reread.ask(lambda answer: self._read(asked, request, answer))
 
     def _read(self, asked: Asked, request: RereadRequest, answer: Found | EfError) -> None:
@@ -205,23 +208,46 @@ class Altering:
         except OSError as error:
             _fail(asked, request.id, Code.SYSTEM, f"nothing was changed: {error}")
         else:
-            asked.reply(paged(changes, lambda part, more: DifferenceReply(id=request.id, changes=part, applied=request.apply, more=more)))
+            applied = request.apply or request.remove
+            asked.reply(paged(changes, lambda part, more: DifferenceReply(id=request.id, changes=part, applied=applied, more=more)))
 
     def _updated(self, asked: Asked, request: RereadRequest, found: Found) -> list[Change]:
         core, file = self._core, found.config
         if core.ending:
             raise EfError("the supervisor is shutting down", Code.BAD_STATE)
+        if request.only and not request.remove:
+            file = limited(core.merged.file, file, frozenset(map(folded, request.only)))
+        flow = still_in_a_flow(file)
+        if flow and request.only:
+            raise EfError(f"the flow {flow} has a task that would not be there: update everything at once", Code.BAD_STATE)
         moved = _moved(core.merged.file, file)
         kept = msgspec.structs.replace(file.supervisor, var=core.merged.file.supervisor.var)
         file = msgspec.structs.replace(file, supervisor=kept)
         new = merge(file, self._saved, with_setting, core.types)
         changes = difference(core.config, new.config)
-        if not request.apply:
+        if not request.apply and not request.remove:
             return changes + moved
-        if not request.accept_removals:
+        if not request.accept_removals and not request.remove:
             self._refuse_a_loss(changes, file, found.ended)
         core.log.info(f"update from {file.source}, asked by {asked}")
-        return self._updating.apply(new, f"update ({asked})", core.store.flush) + moved
+        changes = self._updating.apply(new, f"update ({asked})", core.store.flush)
+        if request.restart:
+            self._updating.begin_anew(f"reload ({asked})")
+        return changes + moved
+
+    def _without(self, only: list[str]) -> Config:
+        """The file as it was read, less these tasks, which must be at rest."""
+        core, names = self._core, frozenset(map(folded, only))
+        going = [spec for spec in core.config.tasks if meant(spec, names)]
+        added = next((spec.name for spec in going if core.merged.origin(TASK, spec.name) != "file"), "")
+        if added:
+            raise EfError(f"task {added} was added by command: say `efctl del {added}`", Code.REFUSED)
+        if not going:
+            raise EfError(f"there is no task and no group {only[0][:64] if only else ''}", Code.NO_SUCH_TASK)
+        running = next((task.name for spec in going if (task := core.registry.by_name(spec.name)) is not None and not task.report.state.at_rest), "")
+        if running:
+            raise EfError(f"task {running} runs: stop it first", Code.BAD_STATE)
+        return reduced(core.merged.file, names)
 
     def _refuse_a_loss(self, changes: list[Change], file: Config, ended: bool) -> None:
         """A file that was cut off must stop nothing; a person who means it can say so."""

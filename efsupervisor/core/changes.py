@@ -12,7 +12,7 @@ Everything here is pure, and linear in the size of the configurations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -109,7 +109,8 @@ def _in_place(_old: Any, _new: Any, _fields: list[str]) -> str:
 
 
 def _parts(noun: str, before: dict[str, P], after: dict[str, P], effect: Effect) -> list[Change]:
-    removed = [Change(noun=noun, name=part.name, what=REMOVED, effect=effect(part, None, []), group=_group(part)) for name, part in before.items() if name not in after]
+    gone = [part for name, part in before.items() if name not in after]
+    removed = [Change(noun=noun, name=part.name, what=REMOVED, effect=effect(part, None, []), group=_group(part)) for part in gone]
     others = []
     for name, part in after.items():
         former = before.get(name)
@@ -136,6 +137,36 @@ def _supervisor(old: SupervisorSpec, new: SupervisorSpec) -> list[Change]:
 def is_live(key: str) -> bool:
     """Whether a change of this key of the supervisor section works at once."""
     return key not in FIXED
+
+
+# A part of a file ----------------------------------------------------------------------------------------------------------------------------------
+
+
+def meant(spec: TaskSpec, only: Container[str]) -> bool:
+    """Whether a task is one of these, or in one of these groups.  only: folded names."""
+    return folded(spec.name) in only or (bool(spec.group) and folded(spec.group) in only)
+
+
+def limited(old: Config, new: Config, only: Container[str]) -> Config:
+    """The old configuration with the new one's tasks and groups of these names; nothing else of the new one."""
+    before = {folded(spec.name): spec for spec in old.tasks}
+    after = {folded(spec.name): spec for spec in new.tasks}
+    names = list(dict.fromkeys([*after, *before]))
+    chosen = [(after if meant(after.get(name) or before[name], only) else before).get(name) for name in names]
+    groups = [group for group in old.groups if folded(group.name) not in only] + [group for group in new.groups if folded(group.name) in only]
+    return msgspec.structs.replace(old, tasks=[spec for spec in chosen if spec is not None], groups=groups)
+
+
+def reduced(old: Config, only: Container[str]) -> Config:
+    """The old configuration without the tasks and groups of these names."""
+    tasks = [spec for spec in old.tasks if not meant(spec, only)]
+    return msgspec.structs.replace(old, tasks=tasks, groups=[group for group in old.groups if folded(group.name) not in only])
+
+
+def still_in_a_flow(config: Config) -> str:
+    """The first flow with a task that the configuration does not have; empty when there is none."""
+    names = {folded(spec.name) for spec in config.tasks}
+    return next((flow.name for flow in config.flows if not names.issuperset(map(folded, (*flow.producers, *flow.consumers)))), "")
 
 
 # A file that was cut off ----------------------------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from efsupervisor.core.descriptors import SIGNALS, Descriptors
 from efsupervisor.core.ending import Ending
 from efsupervisor.core.fifos import Fifos
 from efsupervisor.core.home import Home
+from efsupervisor.core.orders import Orders
 from efsupervisor.core.ports import TypeTable
 from efsupervisor.core.puts import ClearQueue, PutQueue, Puts
 from efsupervisor.core.queues import Entry, Queue, Queues
@@ -87,6 +88,7 @@ class Core:
         self.tale = Tale(self.reactor, system, log, store)
         self.types = types
         self.puts = Puts(put, clear, system)
+        self.orders = Orders(system)
         self.on_report: list[Callable[[Task], None]] = []
         self.on_alert: list[Callable[[Task, Alert], None]] = []
         self.on_signal: list[Callable[[int], None]] = []
@@ -418,6 +420,7 @@ class Core:
         if task.link is not None and task.link.adopted and not task.unconfirmed and task.configured and not task.again:
             task.goal = task.report.goal
         if task.link is not None:
+            self.orders.again(task, task.link)
             self.puts.again(task, task.link)
         self.tale.reported(task)
         for told in self.on_report:
@@ -432,6 +435,7 @@ class Core:
     def _rested(self, task: Task) -> None:
         """No worker is left and none is coming."""
         self._fifos.release_input(task)
+        self.orders.rested(task)
         self.puts.rested(task)
         self.waiting.changed(task)
         if task.report.state is State.EXITED and self.intent_of(task.spec) is Goal.ACT:

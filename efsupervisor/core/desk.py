@@ -14,6 +14,7 @@ the same answer.
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,12 +37,14 @@ from efsupervisor.messages import (
     ActRequest,
     AddFlowRequest,
     AddTaskRequest,
+    ClearLogRequest,
     ClearRequest,
     DelFlowRequest,
     DelGroupRequest,
     DelScheduleRequest,
     DelTaskRequest,
     DoneReply,
+    EmitRequest,
     EventsRequest,
     FailedReply,
     FlowsRequest,
@@ -61,6 +64,7 @@ from efsupervisor.messages import (
     SetSettingRequest,
     SettingsRequest,
     ShutdownRequest,
+    SignalRequest,
     SpecsRequest,
     StatusReply,
     StatusRequest,
@@ -105,6 +109,9 @@ class Desk:
             RestartRequest: lambda asked, request: self._goal(asked, request, Goal.ACT, core.restart_task),
             PutRequest: self._put,
             ClearRequest: self._clear,
+            ClearLogRequest: self._clear_logs,
+            SignalRequest: self._signal,
+            EmitRequest: self._emit,
             ShutdownRequest: self._shutdown,
             AddTaskRequest: altering.add_task,
             DelTaskRequest: altering.del_task,
@@ -197,6 +204,32 @@ class Desk:
     def _clear(self, asked: Asked, request: ClearRequest) -> None:
         tasks, outcomes = self._core.registry.named(request.names)
         asked.reply(done_frames(request.id, outcomes + [self._core.puts.cleared(task) for task in tasks]))
+
+    def _clear_logs(self, asked: Asked, request: ClearLogRequest) -> None:
+        tasks, outcomes = self._core.registry.named(request.names)
+        left = len(tasks)
+
+        def told(outcome: Outcome) -> None:
+            nonlocal left
+            left -= 1
+            outcomes.append(outcome)
+            if not left:
+                asked.reply(done_frames(request.id, outcomes))
+
+        for task in tasks:
+            self._core.orders.clear(task, request.id, told)
+        if not tasks:
+            asked.reply(done_frames(request.id, outcomes))
+
+    def _signal(self, asked: Asked, request: SignalRequest) -> None:
+        if not 0 < request.signal < signal.NSIG:
+            raise EfError(f"there is no signal {request.signal}", Code.USAGE)
+        tasks, outcomes = self._core.registry.named(request.names)
+        asked.reply(done_frames(request.id, outcomes + [self._core.orders.signal(task, request.signal) for task in tasks]))
+
+    def _emit(self, asked: Asked, request: EmitRequest) -> None:
+        self._core.tale.emitted(request.topic, request.data)
+        asked.reply(done_frames(request.id, [Outcome(task=ALL, ok=True, sentence="said")]))
 
     def _read(self, request: ReadRequest) -> ReadReply:
         task = self._one(request.task)

@@ -22,6 +22,8 @@ from efsupervisor.states import Goal, State
 from efsupervisor.system import Real
 
 STATE = "state"
+REMOTE = "remote"
+"""An event of somebody outside."""
 LONGEST_WAIT_S = 3600.0
 
 Answer = Callable[[Found], None]
@@ -70,6 +72,11 @@ class Tale:
         self.events.publish(
             alert.what, task.name, alert.wall or self._wall(), sentence=clipped(alert.sentence), event=alert.event, lines=alert.lines
         )
+        self._soon()
+
+    def emitted(self, kind: str, data: bytes) -> None:
+        """Somebody outside has something for event listeners.  kind: a word of the sender's."""
+        self.events.publish(REMOTE, "", self._wall(), sentence=clipped(kind), event=data)
         self._soon()
 
     def forget(self, task: Task) -> None:

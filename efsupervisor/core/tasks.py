@@ -75,7 +75,8 @@ class Task(msgspec.Struct, eq=False):
     """One task.  report: the last word of a worker, or what the Core says in its place.  queued: waits for a fork.  retry: waits for a delay before
     it. fresh: what is queued is a first start from rest, so nothing can be alive yet.  outputs: read ends of the `out` and `err` FIFOs by path, never
     read. configured: it is in the configuration (else it is stopped, then forgotten).  remove: its folder goes when it is at rest.  echoed: the
-    state that was last told.  again: who wants it started as soon as it is at rest (a restart)."""
+    state that was last told.  again: who wants it started as soon as it is at rest (a restart).
+    orders: what its worker was told to do once (core/orders.py), and whom to tell."""
 
     spec: TaskSpec
     wiring: Wiring
@@ -97,6 +98,7 @@ class Task(msgspec.Struct, eq=False):
     indexed_pid: int = 0
     echoed: State = State.STOPPED
     puts: dict[str, Put] = msgspec.field(default_factory=dict)
+    orders: dict[str, Callable[[str], None]] = msgspec.field(default_factory=dict)
     remove: bool = False
     again: str = ""
 
@@ -200,6 +202,7 @@ def row(task: Task, uptime_s: float) -> TaskStatus:
         health=clipped(report.health),
         worker_pid=task.link.pid if task.link else 0,
         incarnation=report.incarnation,
+        since=report.since_wall,
     )
 
 

@@ -62,6 +62,13 @@ class Updating:
             self.on_schedules()
         return changes
 
+    def begin_anew(self, asked_by: str) -> None:
+        """Every task is stopped; those that start by themselves are started again, each as soon as it is at rest."""
+        core = self._core
+        tasks = [task for task in core.registry.ordered() if task.configured]
+        core.restart_task([task for task in tasks if task.spec.autostart], asked_by, intent=True)
+        core.trm_task([task for task in tasks if not task.spec.autostart and not task.resting], asked_by, intent=True)
+
     def _rewire(self, new: Merged, wirings: dict[str, Wiring]) -> None:
         """Tasks that stay: their worker is told what is new to it."""
         core = self._core

@@ -42,6 +42,7 @@ from efsupervisor.messages import (
     Held,
     Hello,
     HoldInput,
+    LogsCleared,
     Pong,
     PutDone,
     Reaped,
@@ -355,6 +356,10 @@ class Workers:
                     put.reply(message)
             case Alert():
                 self._on_alert(task, message)
+            case LogsCleared():
+                cleared = task.orders.pop(message.order, None)
+                if cleared is not None:
+                    cleared(message.error)
 
     def _reported(self, task: Task, link: Link, report: Report) -> None:
         link.reported = True

@@ -55,6 +55,27 @@ TEXTS: dict[str, str] = {
     "Show how the last runs of tasks ended, newest first.": "최근 실행이 어떻게 끝났는지 새것부터 보여 줍니다.",
     "at most this many runs": "최대 실행 건수",
     "only runs with a lower number": "이 번호보다 앞선 실행만",
+    "Send a signal to the programs of tasks; to the program alone, not to its descendants.": (
+        "태스크의 프로그램에 시그널을 보냅니다. 자손 프로세스가 아니라 프로그램에만 보냅니다."
+    ),
+    "its name or number: `HUP`, `SIGUSR1`, `10`": "시그널의 이름이나 번호: `HUP`, `SIGUSR1`, `10`",
+    "Begin the logs of tasks anew: what they wrote is removed, but for what a consumer has not read yet.": (
+        "태스크의 로그를 새로 시작합니다. 기록은 지워지지만, 소비자가 아직 읽지 않은 부분은 남습니다."
+    ),
+    "these tasks and groups alone; everything without one": "이 태스크와 그룹만. 지정하지 않으면 전체",
+    "Take tasks that are at rest out of what is supervised, whatever the configuration file says; an update brings them back.": (
+        "멈춰 있는 태스크를 설정 파일의 내용과 관계없이 관리 대상에서 뺍니다. update를 하면 다시 돌아옵니다."
+    ),
+    "tasks and groups of the file": "설정 파일의 태스크와 그룹",
+    "Read the configuration file again and start everything anew: each task is stopped, and those with `autostart` are started again.": (
+        "설정 파일을 다시 읽고 모든 것을 새로 시작합니다. 모든 태스크를 종료하고, `autostart`인 태스크를 다시 시작합니다."
+    ),
+    "A file that cannot be used changes nothing. The supervisor itself goes on; `update` restarts only what differs.": (
+        "쓸 수 없는 파일이면 아무것도 바꾸지 않습니다. 수퍼바이저 자체는 계속 실행됩니다. 달라진 것만 다시 시작하려면 `update`를 쓰세요."
+    ),
+    "Say something to event listeners that want REMOTE_COMMUNICATION.": "REMOTE_COMMUNICATION을 받는 이벤트 리스너에게 이벤트를 보냅니다.",
+    "a word that listeners look for": "리스너가 찾는 단어",
+    "what is said": "보낼 내용",
     # Flows
     "Show flows with the lag of each edge.": "플로우와 각 연결에 밀려 있는 양을 보여 줍니다.",
     "flows, patterns with `*`, or `all`": "플로우, `*`를 쓴 패턴, 또는 전체를 뜻하는 `all`",
@@ -143,7 +164,7 @@ TEXTS: dict[str, str] = {
         "슈퍼바이저 자신의 로그를 읽습니다. 마지막 몇 줄, 또는 지정한 위치부터 읽습니다."
     ),
     "Show what happened: transitions of tasks and alerts, oldest first.": "있었던 일(태스크의 상태 변화와 경보)을 오래된 것부터 보여 줍니다.",
-    "`since` is where to go on (the `next` of the answer before); with `wait_s` the answer comes when there is something to tell.": (
+    "The last ones, or those from number `since` on (the `next` of the answer before); with `wait_s` the answer comes when there is something to tell.": (
         "`since`는 이어서 읽을 번호(앞선 응답의 `next`)입니다. `wait_s`를 주면 알릴 것이 생길 때까지 기다렸다가 응답합니다."
     ),
     "number of the first one": "첫 항목의 번호",

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from efsupervisor.errors import Code, EfError
 from efsupervisor.interface.house import House
-from efsupervisor.messages.call import Done
-from efsupervisor.messages.core import DoneReply, Reply, StatusReply, StatusRequest
+from efsupervisor.messages.call import Difference, Done
+from efsupervisor.messages.core import DifferenceReply, DoneReply, Reply, StatusReply, StatusRequest
 from efsupervisor.system import folded
 
 R = TypeVar("R")
@@ -17,6 +17,12 @@ R = TypeVar("R")
 def done(replies: Iterable[Reply]) -> Done:
     """The outcomes of every DoneReply."""
     return Done(rows=[row for reply in replies if isinstance(reply, DoneReply) for row in reply.outcomes])
+
+
+def difference(replies: Iterable[Reply]) -> Difference:
+    """Every frame of a difference as one."""
+    parts = [reply for reply in replies if isinstance(reply, DifferenceReply)]
+    return Difference(rows=[row for part in parts for row in part.changes], applied=any(part.applied for part in parts))
 
 
 def first(replies: Iterable[Reply], kind: type[R]) -> R:

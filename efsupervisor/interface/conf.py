@@ -7,11 +7,11 @@ from typing import Annotated
 from msgspec import Meta
 
 from efsupervisor.errors import Code, EfError
-from efsupervisor.interface.answers import done, first
+from efsupervisor.interface.answers import difference, done, first
 from efsupervisor.interface.house import House
 from efsupervisor.interface.verb import Verb
-from efsupervisor.messages.call import Answer, Difference, Settings, Text
-from efsupervisor.messages.core import DifferenceReply, Reply, RereadRequest, SetSettingRequest, SettingsReply, SettingsRequest
+from efsupervisor.messages.call import Answer, Settings, Text
+from efsupervisor.messages.core import DifferenceReply, RereadRequest, SetSettingRequest, SettingsReply, SettingsRequest
 from efsupervisor.states import Role
 
 Key = Annotated[str, Meta(min_length=1, max_length=128, description="a dotted key of the section `supervisor`, such as `web.port`")]
@@ -94,20 +94,32 @@ class ConfUpdate(Verb, frozen=True, kw_only=True):
     command = "update"
     changes = True
     endless = True
+    positional = ("only",)
+    only: Annotated[list[str], Meta(max_length=1000, description="these tasks and groups alone; everything without one")] = []
     yes: Annotated[bool, Meta(description="also when more than a fifth of the running tasks would be removed")] = False
 
     async def run(self, house: House) -> Answer:
         """A row for each difference that was applied."""
-        return difference(await house.ask(RereadRequest(id=house.next_id(), apply=True, accept_removals=self.yes)))
+        return difference(await house.ask(RereadRequest(id=house.next_id(), apply=True, accept_removals=self.yes, only=self.only)))
 
 
-VERBS = (ConfShow, ConfSet, ConfCheck, ConfReread, ConfUpdate)
+class ConfRemove(Verb, frozen=True, kw_only=True):
+    """Take tasks that are at rest out of what is supervised, whatever the configuration file says; an update brings them back."""
+
+    name = "conf.remove"
+    role = Role.ADMIN
+    console = "del conf"
+    command = "conf remove"
+    positional = ("names",)
+    changes = True
+    names: Annotated[list[str], Meta(min_length=1, max_length=1000, description="tasks and groups of the file")]
+
+    async def run(self, house: House) -> Answer:
+        """A row for each task that is gone."""
+        return difference(await house.ask(RereadRequest(id=house.next_id(), only=self.names, remove=True)))
 
 
-def difference(replies: list[Reply]) -> Difference:
-    """Every frame of a difference as one."""
-    parts = [reply for reply in replies if isinstance(reply, DifferenceReply)]
-    return Difference(rows=[row for part in parts for row in part.changes], applied=any(part.applied for part in parts))
+VERBS = (ConfShow, ConfSet, ConfCheck, ConfReread, ConfUpdate, ConfRemove)
 
 
 def unknown_key(key: str, known: list[str]) -> str:

@@ -6,15 +6,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from efsupervisor.interface.answers import done, first
+from efsupervisor.interface.answers import difference, done, first
 from efsupervisor.interface.house import House
 from efsupervisor.interface.task import Lines, Offset
 from efsupervisor.interface.verb import Names, Verb
 from efsupervisor.messages.call import About, Answer, Events, Piece
 from efsupervisor.messages.core import (
+    EmitRequest,
     EventRow,
     EventsReply,
     EventsRequest,
+    RereadRequest,
     ServicesReply,
     ServicesRequest,
     ShutdownRequest,
@@ -25,6 +27,7 @@ from efsupervisor.states import Role, State
 
 LOG = "log/efsupervisord.log"
 PIECE = 64 << 10
+MAX_EMIT = 32 << 10
 LOOK_BACK = 5000
 """Events that are looked at for the last ones of some tasks."""
 
@@ -121,7 +124,42 @@ class DaemonShutdown(Verb, frozen=True, kw_only=True):
         return done(await house.ask(ShutdownRequest(id=house.next_id())))
 
 
-VERBS = (DaemonVersion, DaemonServices, DaemonLog, DaemonEvents, DaemonShutdown)
+class DaemonReload(Verb, frozen=True, kw_only=True):
+    """Read the configuration file again and start everything anew: each task is stopped, and those with `autostart` are started again.
+
+    A file that cannot be used changes nothing.  The supervisor itself goes on; `update` restarts only what differs.
+    """
+
+    name = "daemon.reload"
+    role = Role.ADMIN
+    console = "set reload"
+    command = "reload"
+    changes = True
+    endless = True
+
+    async def run(self, house: House) -> Answer:
+        """A row for each difference that was applied."""
+        return difference(await house.ask(RereadRequest(id=house.next_id(), apply=True, accept_removals=True, restart=True)))
+
+
+class DaemonEmit(Verb, frozen=True, kw_only=True):
+    """Say something to event listeners that want REMOTE_COMMUNICATION."""
+
+    name = "daemon.emit"
+    role = Role.OPERATE
+    console = "set event"
+    command = "emit"
+    positional = ("topic", "text")
+    changes = True
+    topic: Annotated[str, Meta(min_length=1, max_length=256, description="a word that listeners look for")]
+    text: Annotated[str, Meta(max_length=MAX_EMIT, description="what is said")] = ""
+
+    async def run(self, house: House) -> Answer:
+        """One outcome."""
+        return done(await house.ask(EmitRequest(id=house.next_id(), topic=self.topic, data=self.text.encode())))
+
+
+VERBS = (DaemonVersion, DaemonServices, DaemonLog, DaemonEvents, DaemonShutdown, DaemonReload, DaemonEmit)
 
 
 def log_piece(path: str, lines: int, offset: int | None) -> Piece:

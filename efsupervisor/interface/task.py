@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -14,12 +15,14 @@ from efsupervisor.messages.call import Answer, Done, Piece, Runs, Specs, Tasks
 from efsupervisor.messages.core import (
     ActRequest,
     AddTaskRequest,
+    ClearLogRequest,
     DelTaskRequest,
     HistoryReply,
     HistoryRequest,
     ReadReply,
     ReadRequest,
     RestartRequest,
+    SignalRequest,
     SpecsReply,
     SpecsRequest,
     StatusReply,
@@ -223,6 +226,39 @@ class TaskLog(Verb, frozen=True, kw_only=True):
         return Piece(task=self.task, stream=self.stream, offset=reply.offset, data=reply.data, next=reply.next, end=reply.end)
 
 
+class TaskSignal(Verb, frozen=True, kw_only=True):
+    """Send a signal to the programs of tasks; to the program alone, not to its descendants."""
+
+    name = "task.signal"
+    role = Role.OPERATE
+    console = "set signal"
+    command = "signal"
+    positional = ("signal", "names")
+    changes = True
+    signal: Annotated[str, Meta(min_length=1, max_length=20, description="its name or number: `HUP`, `SIGUSR1`, `10`")]
+    names: SomeNames
+
+    async def run(self, house: House) -> Answer:
+        """One outcome for each task."""
+        return done(await house.ask(SignalRequest(id=house.next_id(), names=self.names, signal=signal_number(self.signal))))
+
+
+class TaskClear(Verb, frozen=True, kw_only=True):
+    """Begin the logs of tasks anew: what they wrote is removed, but for what a consumer has not read yet."""
+
+    name = "task.clear"
+    role = Role.OPERATE
+    console = "del log"
+    command = "clear"
+    positional = ("names",)
+    changes = True
+    names: SomeNames
+
+    async def run(self, house: House) -> Answer:
+        """One outcome for each task."""
+        return done(await house.ask(ClearLogRequest(id=house.next_id(), names=self.names)))
+
+
 class TaskHistory(Verb, frozen=True, kw_only=True):
     """Show how the last runs of tasks ended, newest first."""
 
@@ -240,7 +276,7 @@ class TaskHistory(Verb, frozen=True, kw_only=True):
         return Runs(rows=[row for reply in replies if isinstance(reply, HistoryReply) for row in reply.rows])
 
 
-VERBS = (TaskStatusVerb, TaskShow, Act, Trm, Restart, TaskAdd, TaskSet, TaskDel, TaskLog, TaskHistory)
+VERBS = (TaskStatusVerb, TaskShow, Act, Trm, Restart, TaskAdd, TaskSet, TaskDel, TaskLog, TaskSignal, TaskClear, TaskHistory)
 
 
 # What other nouns need of tasks too ----------------------------------------------------------------------------------------------------------------
@@ -263,6 +299,16 @@ async def existing(house: House, name: str) -> TaskDetail | None:
     if len(rows) > 1:
         raise EfError(f"{name} stands for {len(rows)} tasks; name one", Code.USAGE)
     return rows[0] if rows else None
+
+
+def signal_number(text: str) -> int:
+    """A signal by its name, with or without SIG, or by its number.  EfError USAGE for one that is none."""
+    word = text.strip().upper()
+    try:
+        number = int(word) if word.isdecimal() else int(signal.Signals["SIG" + word.removeprefix("SIG")])
+        return int(signal.Signals(number))
+    except (KeyError, ValueError):
+        raise EfError(f"{text[:20]!r} is no signal; say HUP, USR1, TERM or another that `kill -l` lists", Code.USAGE) from None
 
 
 def outcome_of(answer: Answer) -> str:

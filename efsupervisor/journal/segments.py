@@ -90,6 +90,11 @@ class Writer:
             self._let_go()
             raise
 
+    @property
+    def base(self) -> int:
+        """Where the active segment begins."""
+        return self._base
+
     # Appending -----------------------------------------------------------------------------------------------------------------------------------
 
     def splice_from(self, fd: int, limit: int = 1 << 20) -> int:
@@ -159,6 +164,13 @@ class Writer:
         self.first = self._folder.bases()[0]
         fragments.compact(self._folder, self.first)
         return told
+
+    def clear(self, needed: int) -> None:
+        """Begin anew: everything before `end` that lies below `needed` is removed; what a cursor needs stays, and `end` counts on.  OSError: as it was,
+        or fewer were removed."""
+        if self.end > self._base:
+            self._switch(self.end, self._copy_tail(self.end))
+        self.retain(keep_bytes=1, keep_age_s=0.0, needed=needed, wall_ns=self._system.wall_ns(), hard_bytes=0)
 
     def limit(self, *, segment_bytes: int, max_event: int) -> None:
         """Other limits from the next append on."""

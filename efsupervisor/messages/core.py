@@ -73,6 +73,26 @@ class ClearRequest(_Request, frozen=True, kw_only=True):
     names: list[str]
 
 
+class SignalRequest(_Request, frozen=True, kw_only=True):
+    """Send a signal to the program of each named task that runs; to the program alone, not to its descendants."""
+
+    names: list[str]
+    signal: int
+
+
+class ClearLogRequest(_Request, frozen=True, kw_only=True):
+    """Begin the logs of the named tasks anew; what a consumer has not read yet stays."""
+
+    names: list[str]
+
+
+class EmitRequest(_Request, frozen=True, kw_only=True):
+    """An event of anybody's making, for event listeners (REMOTE_COMMUNICATION).  topic: its type, a word of the sender's."""
+
+    topic: str
+    data: bytes = b""
+
+
 class SpecsRequest(_Request, frozen=True, kw_only=True):
     """Everything about the named tasks (all when empty): spec, origin, folders, neighbours.  Answered by one or more SpecsReply."""
 
@@ -158,10 +178,14 @@ class SetSettingRequest(_Request, frozen=True, kw_only=True):
 
 class RereadRequest(_Request, frozen=True, kw_only=True):
     """Read the configuration file again and say what differs from what runs.  apply: then make it so, all or nothing.  accept_removals: also when more
-    than a fifth of the running tasks would be removed."""
+    than a fifth of the running tasks would be removed.  only: of these tasks and groups alone.  remove: take those away, at rest and whatever the file
+    says; the next reading brings them back.  restart: afterwards start anew what is to start by itself, and stop everything else."""
 
     apply: bool = False
     accept_removals: bool = False
+    only: list[str] = []
+    remove: bool = False
+    restart: bool = False
 
 
 class EventsRequest(_Request, frozen=True, kw_only=True):
@@ -199,7 +223,7 @@ Request = (
     | SpecsRequest | AddTaskRequest | DelTaskRequest | FlowsRequest | AddFlowRequest | DelFlowRequest
     | GroupsRequest | SetGroupRequest | DelGroupRequest | SchedulesRequest | SetScheduleRequest | DelScheduleRequest
     | SettingsRequest | SetSettingRequest | RereadRequest | EventsRequest | HistoryRequest | ServicesRequest
-    | ShutdownRequest | VersionRequest
+    | ShutdownRequest | VersionRequest | SignalRequest | ClearLogRequest | EmitRequest
 )  # fmt: skip
 
 
@@ -229,6 +253,7 @@ class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     health: str = ""
     worker_pid: int = 0
     incarnation: int = 0
+    since: float = 0.0
 
 
 class TaskDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -294,6 +319,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     fields: list[str] = []
     effect: str = ""
+    group: str = ""
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,6 +107,18 @@ class PutEvent(Message, frozen=True, kw_only=True):
     data: bytes
 
 
+class SendSignal(Message, frozen=True, kw_only=True):
+    """Send this signal to the program, and to nobody else."""
+
+    number: int
+
+
+class ClearLogs(Message, frozen=True, kw_only=True):
+    """Begin the logs anew; answered by LogsCleared with the same id."""
+
+    order: str
+
+
 # Worker to Core -------------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -175,6 +187,13 @@ class PutDone(Message, frozen=True, kw_only=True):
     error: str = ""
 
 
+class LogsCleared(Message, frozen=True, kw_only=True):
+    """The logs begin anew, or an error says why not."""
+
+    order: str
+    error: str = ""
+
+
 class Alert(Message, frozen=True, kw_only=True):
     """Something an operator should hear of: a dead letter, a full disk, a poison event, a message on stderr of an event task.  wall: when, for one that
     is told late because no Core was there; 0: now."""
@@ -186,5 +205,5 @@ class Alert(Message, frozen=True, kw_only=True):
     wall: float = 0.0
 
 
-ToWorker = Hello | SetGoal | Rewire | Ping | Reaped | Held | PutEvent
-FromWorker = Report | Pong | AskReaped | HoldInput | ReleaseInput | PutDone | Alert
+ToWorker = Hello | SetGoal | Rewire | Ping | Reaped | Held | PutEvent | SendSignal | ClearLogs
+FromWorker = Report | Pong | AskReaped | HoldInput | ReleaseInput | PutDone | Alert | LogsCleared

@@ -27,8 +27,10 @@ from efsupervisor.log.task import TaskLog
 from efsupervisor.messages import (
     Alert,
     AskReaped,
+    ClearLogs,
     Held,
     Hello,
+    LogsCleared,
     Ping,
     Pong,
     PutDone,
@@ -36,6 +38,7 @@ from efsupervisor.messages import (
     Reaped,
     Report,
     Rewire,
+    SendSignal,
     SetGoal,
     ToWorker,
     Wiring,
@@ -623,6 +626,10 @@ class Worker:
                 channel.send(self._put(message))
             case Rewire():
                 self._rewired(message.wiring)
+            case SendSignal():
+                self._signal_program(message.number)
+            case ClearLogs():
+                channel.send(LogsCleared(order=message.order, error=self._clear_logs()))
 
     def _wanted(self, wish: SetGoal) -> None:
         repeated = self._goal_known and wish.goal is self._goal
@@ -645,6 +652,24 @@ class Worker:
             return PutDone(put_id=wish.put_id, error=str(error))
         self._seat.ring(self._paths.folder)
         return PutDone(put_id=wish.put_id, offset=offset)
+
+    def _signal_program(self, number: int) -> None:
+        """A signal of an operator's: it decides nothing here, what comes of it is seen."""
+        program = self._program
+        if program is not None and not program.dead and program.pidfd >= 0:
+            self._system.pidfd_signal(program.pidfd, number)
+            self._say("INFO", f"signal {number} sent to the program (pid {program.pid}), as asked")
+
+    def _clear_logs(self) -> str:
+        """Begin the logs anew; empty, or why not.  Messages of an event task on stderr are part of its delivery and stay."""
+        try:
+            self._out.journal.clear(self._outlets.needed())
+            if self._err is not None:
+                self._err.journal.clear(1 << 62)
+        except (OSError, EfError) as error:
+            return str(error)
+        self._changed_a_little()
+        return ""
 
     def _rewired(self, wiring: Wiring) -> None:
         self._seat.wiring = wiring

@@ -46,6 +46,8 @@ EXAMPLES = [
     ),
     Example(task.TaskDel(names=["web"]), "del task web", {"names": ["web"]}, "del web"),
     Example(task.TaskLog(task="a", stream="err", lines=3), "shw log a stream=err lines=3", {"task": "a", "stream": "err", "lines": 3}),
+    Example(task.TaskSignal(signal="HUP", names=["a", "b"]), "set signal HUP a,b", {"signal": "HUP", "names": ["a", "b"]}, "signal HUP a b"),
+    Example(task.TaskClear(names=["a"]), "del log a", {"names": ["a"]}, "clear a"),
     Example(task.TaskHistory(names=["a"], limit=5), "shw history a limit=5", {"names": ["a"], "limit": 5}, "history a --limit 5"),
     Example(flow.FlowShow(), "shw flow", {}, "flow ls"),
     Example(
@@ -77,6 +79,8 @@ EXAMPLES = [
     Example(conf.ConfCheck(), "shw check", {}),
     Example(conf.ConfReread(), "shw reread", {}, "reread"),
     Example(conf.ConfUpdate(yes=True), "set update yes=yes", {"yes": True}, "update --yes"),
+    Example(conf.ConfUpdate(only=["a"]), "set update a", {"only": ["a"]}, "update a"),
+    Example(conf.ConfRemove(names=["a"]), "del conf a", {"names": ["a"]}, "conf remove a"),
     Example(resource.ResourceShow(names=["a"], samples=2), "shw resource a samples=2", {"names": ["a"], "samples": 2}, "resource a --samples 2"),
     Example(result.ResultShow(limit=3), "shw result limit=3", {"limit": 3}, "result --limit 3"),
     Example(
@@ -95,6 +99,8 @@ EXAMPLES = [
         {"names": ["a"], "since": 7, "wait_s": 120, "what": ["state", "alert"]},
     ),
     Example(daemon.DaemonShutdown(), None, {}),
+    Example(daemon.DaemonReload(), "set reload", {}, "reload"),
+    Example(daemon.DaemonEmit(topic="k", text="a b"), "set event k a b", {"topic": "k", "text": "a b"}, "emit k 'a b'"),
     Example(help.HelpTopic(topic=["flow", "add"]), "hlp flow add", {"topic": ["flow", "add"]}),
 ]
 

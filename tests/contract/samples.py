@@ -107,6 +107,7 @@ STATUS = messages.TaskStatus(
     health="hung",
     worker_pid=8,
     incarnation=9,
+    since=3.5,
 )
 
 FLOW = FlowSpec(
@@ -160,6 +161,8 @@ SAMPLES: dict[str, list[object]] = {
         messages.Reaped(pid=4, start_ticks=99, status=9),
         messages.Held(incarnation=2, held=True, since_before=True),
         messages.PutEvent(put_id="one", data=b"\0\xffevent"),
+        messages.SendSignal(number=10),
+        messages.ClearLogs(order="one"),
     ],
     "FromWorker": [
         messages.Report(
@@ -193,6 +196,7 @@ SAMPLES: dict[str, list[object]] = {
         messages.HoldInput(incarnation=2, path="/run/in.2"),
         messages.ReleaseInput(incarnation=2),
         messages.PutDone(put_id="one", offset=77, error="no room"),
+        messages.LogsCleared(order="one", error="no room"),
         messages.Alert(what="dead-letter", sentence="five deliveries", event=b"\0\xff", lines=["a", "b"], wall=1700000000.25),
     ],
     "Request": [
@@ -217,10 +221,13 @@ SAMPLES: dict[str, list[object]] = {
         messages.DelScheduleRequest(id="22", asked_by="web", names=["s"]),
         messages.SettingsRequest(id="23", asked_by="web"),
         messages.SetSettingRequest(id="24", asked_by="web", key="web.port", value="8080"),
-        messages.RereadRequest(id="25", asked_by="web", apply=True, accept_removals=True),
+        messages.RereadRequest(id="25", asked_by="web", apply=True, accept_removals=True, only=["a"], remove=True, restart=True),
         messages.EventsRequest(id="26", asked_by="web", since=5, limit=6, wait_s=7.5, names=["a"], what=["state"]),
         messages.HistoryRequest(id="27", asked_by="web", names=["a"], limit=6, before=7),
         messages.ServicesRequest(id="28", asked_by="web"),
+        messages.SignalRequest(id="29", asked_by="web", names=["a"], signal=10),
+        messages.ClearLogRequest(id="30", asked_by="web", names=["a"]),
+        messages.EmitRequest(id="31", asked_by="web", topic="k", data=b"\0\xff"),
         messages.ShutdownRequest(id="6", asked_by="web"),
         messages.VersionRequest(id="7", asked_by="web"),
     ],
@@ -259,7 +266,7 @@ SAMPLES: dict[str, list[object]] = {
         messages.SettingsReply(id="23", rows=[messages.SettingRow(key="web.port", value="8080", origin="set", live=False)], more=True),
         messages.DifferenceReply(
             id="25",
-            changes=[messages.Change(noun="task", name="a", what="changed", fields=["command"], effect="restarts")],
+            changes=[messages.Change(noun="task", name="a", what="changed", fields=["command"], effect="restarts", group="g")],
             applied=True,
             more=True,
         ),

@@ -60,7 +60,7 @@ SECTIONS = {
     "groups\n---": GroupSpec,
     "schedules\n---": ScheduleSpec,
 }
-WRITTEN = {"name": None, "group": None, "instance": None, "producers": "from", "consumers": "to"}
+WRITTEN = {"name": None, "group": None, "instance": None, "fed_logs": None, "producers": "from", "consumers": "to"}
 """Fields whose key is another word; None: they are no key."""
 
 

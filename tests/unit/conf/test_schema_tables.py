@@ -33,7 +33,7 @@ from efsupervisor.conf.schema import (
 @pytest.mark.parametrize(
     ("table", "struct", "renamed"),
     [
-        (tables.TASK, TaskSpec, {"name": None, "group": None, "instance": None}),
+        (tables.TASK, TaskSpec, {"name": None, "group": None, "instance": None, "fed_logs": None}),
         (tables.FLOW, FlowSpec, {"name": None, "producers": "from", "consumers": "to"}),
         (tables.INPUT, InputSpec, {}),
         (tables.OUTPUT, OutputSpec, {}),
