@@ -25,12 +25,15 @@ from efsupervisor.conf.tree import Node, Refused, Scalar, Sequence
 
 @dataclass(frozen=True)
 class Reading:
-    """What every field may need: where findings go, the folder of the file ("" for no file), the task types that exist, and the environment."""
+    """What every field may need: where findings go, the folder of the file ("" for no file), the task types that exist, and the environment.
+
+    refused: task types that were found but cannot be used, each with a sentence that says why."""
 
     findings: Findings
     folder: str
     types: tuple[str, ...] = ()
     expansion: Expansion = field(default_factory=lambda: Expansion({}))
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -160,8 +163,11 @@ def choice(*words: str) -> Field:
 
 
 def task_type(reading: Reading, node: Node, path: str, found: Section) -> str:
-    """A task type that exists."""
-    return convert.choice(_text(node), reading.types)
+    """A task type that exists and can be used."""
+    name = _text(node)
+    if name in reading.refused:
+        raise convert.Unfit(reading.refused[name])
+    return convert.choice(name, reading.types)
 
 
 def autorestart(text: str) -> str:

@@ -21,6 +21,8 @@ from efsupervisor.conf.expand import Expansion, expanded
 from efsupervisor.conf.fields import Field, Reading, Section, entries, one, path_field, section
 from efsupervisor.conf.findings import Findings, below
 from efsupervisor.conf.include import Disk, Files, Includes, Nowhere, pattern_text
+from efsupervisor.conf.instances import expand_instances
+from efsupervisor.conf.logs import with_fed_logs
 from efsupervisor.conf.names import kept
 from efsupervisor.conf.nodes import compose
 from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, SupervisorSpec, TaskSpec
@@ -36,16 +38,22 @@ SYSTEM_VAR = "/var/lib/efsupervisor"
 
 
 def load(
-    path: str, *, types: Iterable[str] = TYPES, system: System = REAL, uid: int | None = None, environment: Mapping[str, str] | None = None
+    path: str,
+    *,
+    types: Iterable[str] = TYPES,
+    refused: Mapping[str, str] | None = None,
+    system: System = REAL,
+    uid: int | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Config:
-    """Read, check and return a configuration.  Raises ConfigError with all findings.  uid: as whom the files' owner is judged, by default our own.
-    environment: where variables come from, by default our own."""
+    """Read, check and return a configuration.  Raises ConfigError with all findings.  refused: task types that cannot be used, and why.
+    uid: as whom the files' owner is judged, by default our own.  environment: where variables come from, by default our own."""
     findings = Findings(path)
     disk = Disk(system, os.geteuid() if uid is None else uid)
     data = disk.read(path, findings)
     if data is None:
         findings.refuse()
-    return _Loading(path, types, os.environ if environment is None else environment, disk).whole(data, findings)
+    return _Loading(path, types, os.environ if environment is None else environment, disk, refused).whole(data, findings)
 
 
 def parse(
@@ -107,9 +115,12 @@ def default_var(folder: str) -> str:
 class _Loading:
     """The reading of one configuration: what all its files share."""
 
-    def __init__(self, path: str, types: Iterable[str], environment: Mapping[str, str], files: Files) -> None:
+    def __init__(
+        self, path: str, types: Iterable[str], environment: Mapping[str, str], files: Files, refused: Mapping[str, str] | None = None
+    ) -> None:
         self._path = path
         self._types = tuple(types)
+        self._refused = refused or {}
         self._expansion = Expansion(environment)
         self._includes = Includes(files, path)
 
@@ -124,6 +135,7 @@ class _Loading:
         if "supervisor" in top.values:
             draft.supervisor, draft.at = top.values["supervisor"]
         self._take(top, draft, (os.path.realpath(self._path),))
+        expand_instances(draft)
         if draft.whole:
             check(draft)
         if findings:
@@ -131,7 +143,7 @@ class _Loading:
         return _config(draft, self._path)
 
     def _reading(self, findings: Findings) -> Reading:
-        return Reading(findings, os.path.dirname(os.path.abspath(findings.file)), self._types, self._expansion)
+        return Reading(findings, os.path.dirname(os.path.abspath(findings.file)), self._types, self._expansion, self._refused)
 
     def _take(self, top: Section, draft: Draft, trail: tuple[str, ...]) -> None:
         """The parts of one file, and then those of the files that it includes."""
@@ -229,7 +241,7 @@ def _config(draft: Draft, path: str) -> Config:
     return Config(
         source=os.path.abspath(path),
         supervisor=draft.supervisor,
-        tasks=[task.spec for task in draft.tasks],
+        tasks=with_fed_logs(task.spec for task in draft.tasks),
         flows=[replace(flow.spec, producers=named(flow.spec.producers), consumers=named(flow.spec.consumers)) for flow in draft.flows],
         groups=[replace(group.spec, tasks=named(group.spec.tasks)) for group in draft.groups],
         schedules=[

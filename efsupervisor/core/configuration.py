@@ -23,7 +23,7 @@ from efsupervisor.core.descriptors import Descriptors, signals_held
 from efsupervisor.errors import Code, ConfigError, EfError
 from efsupervisor.reactor import READ, Reactor, Timer
 from efsupervisor.system import Real
-from efsupervisor.task import type_names
+from efsupervisor.task import refused_types, type_names
 
 DEADLINE_S = 10.0
 PIECE = 1 << 16
@@ -84,7 +84,7 @@ def _answer(writer: int, path: str, situation: Situation | None) -> None:
     from efsupervisor.conf.loader import load  # late on purpose: as above
 
     try:
-        config = load(path, types=type_names()) if situation is None else load_ini(path, situation)
+        config = load(path, types=type_names(), refused=refused_types()) if situation is None else load_ini(path, situation)
         answer = Answer(config=config, ended=_has_end_mark(path))
     except ConfigError as error:
         answer = Answer(findings=error.findings)

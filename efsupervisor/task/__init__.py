@@ -94,6 +94,12 @@ def type_names() -> list[str]:
     return sorted(_TABLE)
 
 
+def refused_types() -> dict[str, str]:
+    """Types of other distributions that cannot be used: the name, and a sentence that says why."""
+    _discover()
+    return {name: why for name, why in _refused.items() if name not in _TABLE}  # whose name was taken, ours is used
+
+
 def _discover() -> None:
     """Load the types of other distributions, once; one that cannot be used is remembered with its reason and disturbs nothing else."""
     global _discovered

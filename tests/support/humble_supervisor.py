@@ -18,6 +18,8 @@ import shutil  # noqa: F401
 import sys
 import traceback  # noqa: F401
 
+sys.path.remove(os.path.dirname(os.path.abspath(__file__)))  # a helper of the tests must not stand in for a module of the library
+
 import efsupervisor
 from efsupervisor.core.main import main
 

@@ -143,4 +143,6 @@ def test_a_type_of_another_distribution_that_cannot_be_used_disturbs_no_other_an
     for name, reason in (("broken", "no module named 'java'"), ("half", "lacks run"), ("none", "cannot be used")):
         with pytest.raises(TypeRefused, match=reason):
             task.task_type(name)
+        assert reason in task.refused_types()[name]
+    assert "process" not in task.refused_types(), "the one that came first stays usable"
     assert task.task_type("process").task is ProcessTask
