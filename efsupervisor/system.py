@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import errno
 import fcntl
 import hashlib
 import os
@@ -39,6 +40,8 @@ _F_GETPIPE_SZ = 1032
 _LIBC_SIGNALS = (32, 33)
 _SYS_RT_SIGACTION = {"x86_64": 13, "aarch64": 134, "riscv64": 134, "armv7l": 174, "ppc64le": 173, "s390x": 174}
 _SIGSET_BYTES = 8
+_SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "armv7l": 314, "ppc64le": 273, "s390x": 282}
+_IOPRIO_WHO_PROCESS, _IOPRIO_CLASS_SHIFT = 1, 13
 
 
 class Fault(Protocol):
@@ -124,6 +127,17 @@ class Real:
     def link(self, source: str, target: str) -> None:
         """A second name for a file; a link at the end of `source` is not followed."""
         os.link(source, target, follow_symlinks=False)
+
+    def symlink(self, target: str, name: str, dir_fd: int | None = None) -> None:
+        """As os.symlink; FileExistsError when something has that name."""
+        os.symlink(target, name, dir_fd=dir_fd)
+
+    def readlink(self, name: str, dir_fd: int | None = None) -> str | None:
+        """Where a link leads; None when there is no such link."""
+        try:
+            return os.readlink(name, dir_fd=dir_fd)
+        except OSError:
+            return None
 
     def listdir(self, path: str | int) -> list[str]:
         """As os.listdir."""
@@ -224,6 +238,29 @@ class Real:
         default = bytes(64)  # longer than struct kernel_sigaction anywhere; SIG_DFL, no flags, an empty mask are zeros
         for signum in _LIBC_SIGNALS:
             _LIBC.syscall(ctypes.c_long(number), ctypes.c_long(signum), default, None, ctypes.c_long(_SIGSET_BYTES))
+
+    def ionice(self, kind: int, level: int) -> None:
+        """Priority of this process for disks; kind 1 realtime, 2 best effort, 3 idle; level 0 (high) to 7.  ioprio_set(2)."""
+        number = _SYS_IOPRIO_SET.get(os.uname().machine)
+        if number is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        value = ctypes.c_int(kind << _IOPRIO_CLASS_SHIFT | level)
+        if _LIBC.syscall(ctypes.c_long(number), ctypes.c_int(_IOPRIO_WHO_PROCESS), ctypes.c_int(0), value) < 0:
+            failed = ctypes.get_errno()
+            raise OSError(failed, os.strerror(failed))
+
+    def oom_score_adj(self, value: int | None = None) -> int:
+        """How readily the kernel ends this process when memory is short (-1000 to 1000), after it was made `value`; 0 where there is no such file.
+        OSError when it may not be made so."""
+        if value is not None:
+            with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+                file.write(str(value))
+            return value
+        try:
+            with open("/proc/self/oom_score_adj", encoding="ascii") as file:
+                return int(file.read())
+        except FileNotFoundError:
+            return 0
 
     def drop_bounding_set(self) -> None:
         """Remove every capability from the bounding set; needs CAP_SETPCAP, so it comes before the uid changes."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from efsupervisor.journal import Writer
 from efsupervisor.reactor import READ, Timer
+from efsupervisor.task.logfile import LogFiles
 from efsupervisor.task.seat import Seat
 
 PIECE = 1 << 20
@@ -43,12 +44,15 @@ class StdOut:
         self._first = self.journal.first
         self._wide = False
         self._kept = self.journal.end // max(1, output.segment_bytes)
+        self._files = LogFiles(seat, name, folder, self.journal.end)
 
     def rewired(self) -> None:
         """The spec changed: its limits count from now on."""
         spec = self._seat.spec
         self.journal.limit(segment_bytes=spec.kept(self._name).segment_bytes, max_event=spec.input.max_event if spec.input else 1 << 20)
         self._kept = -1
+        self._files.rewired()
+        self._files.moved(self.journal.base)
 
     @property
     def end(self) -> int:
@@ -57,6 +61,7 @@ class StdOut:
 
     def watch(self) -> None:
         """A program may write from now on."""
+        self._files.moved(self.journal.base)
         if not self._paused:
             self._seat.reactor.watch(self._fd, READ, self._ready)
 
@@ -96,6 +101,7 @@ class StdOut:
             self._seat.well(self._name)
         if self._index_timer is None:
             self._index_timer = self._seat.reactor.after(INDEX_S, self._index)
+        self._files.moved(self.journal.base)
         self._moved()
 
     def _failed(self, error: OSError) -> None:
@@ -173,6 +179,7 @@ class StdOut:
         for timer in (self._index_timer, self._retry_timer):
             if timer is not None:
                 timer.cancel()
+        self._files.close()
         self._seat.reactor.forget(self._fd)
         self._seat.system.close(self._fd)
         self.journal.close(clean=clean)

@@ -22,6 +22,7 @@ from efsupervisor.conf.ini.lines import Document
 from efsupervisor.conf.ini.percent import expanded
 from efsupervisor.conf.ini.resolve import Notes, Resolver
 from efsupervisor.conf.ini.situation import Situation, present
+from efsupervisor.conf.logs import with_fed_logs
 from efsupervisor.conf.names import shown
 from efsupervisor.conf.schema import Config, DaemonSpec, SupervisorSpec, TaskSpec, WebSpec
 from efsupervisor.conf.settings import with_setting
@@ -188,7 +189,7 @@ def _config(path: str, supervisor: SupervisorSpec, carried: Carried, daemon: Dae
     return Config(
         source=os.path.abspath(path),
         supervisor=supervisor,
-        tasks=[msgspec.structs.replace(task, serverurl=task.serverurl or url) for task in carried.tasks],
+        tasks=with_fed_logs(msgspec.structs.replace(task, serverurl=task.serverurl or url) for task in carried.tasks),
         groups=carried.groups,
         daemon=daemon,
     )
