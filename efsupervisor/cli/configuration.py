@@ -13,6 +13,7 @@ from efsupervisor.cli import render
 from efsupervisor.cli.output import Output
 from efsupervisor.cli.session import Session
 from efsupervisor.cli.where import Where, conf_path
+from efsupervisor.conf.schema import Config
 from efsupervisor.errors import Code, ConfigError, EfError
 from efsupervisor.interface.conf import ConfReread, ConfUpdate
 from efsupervisor.messages.call import Difference
@@ -20,11 +21,9 @@ from efsupervisor.messages.call import Difference
 
 def check(file: str | None, where: Where, output: Output, *, as_json: bool) -> int:
     """Whether a file would be taken: a sentence, or everything that is wrong with it as ConfigError (as JSON on stdout)."""
-    from efsupervisor.conf.loader import load  # late on purpose: it brings PyYAML, and an update does not need it here
-
     path = file or conf_path(where, os.environ)
     try:
-        config = load(path)
+        config = _load(path)
     except ConfigError as error:
         if not as_json:
             raise
@@ -34,6 +33,24 @@ def check(file: str | None, where: Where, output: Output, *, as_json: bool) -> i
         output.document({"file": path, "ok": True, "findings": [], "tasks": len(config.tasks), "flows": len(config.flows)})
     else:
         output.write(f"{path}: fine, with {render.counted(len(config.tasks), 'task')} and {render.counted(len(config.flows), 'flow')}\n")
+    return 0
+
+
+def _load(path: str) -> Config:
+    """A configuration of either kind."""
+    from efsupervisor.conf.ini.load import load_ini  # late on purpose: an update does not need it here
+    from efsupervisor.conf.ini.situation import is_ini  # late on purpose: as above
+    from efsupervisor.conf.loader import load  # late on purpose: it brings PyYAML
+
+    return load_ini(path) if is_ini(path) else load(path)
+
+
+def translate(file: str, output: Output) -> int:
+    """Print a supervisord.conf as a configuration of ours, with a comment for what could not be carried over.  ConfigError when it is wrong."""
+    from efsupervisor.conf.ini.export import as_yaml  # late on purpose: nobody else needs it
+    from efsupervisor.conf.ini.load import load_ini  # late on purpose: as above
+
+    output.write(as_yaml(load_ini(file)))
     return 0
 
 

@@ -297,6 +297,18 @@ def check(file: str | None, as_json: bool) -> int:
     return work(file, click.get_current_context().find_root().obj, output(), as_json=as_json)
 
 
+@conf.command("import")
+@click.argument("file", type=click.Path())
+def import_(file: str) -> int:
+    """Print a supervisord.conf as a configuration of ours.
+
+    What could not be carried over stands in comments on top, with file, line and option.  No supervisor needs to run.
+    """
+    from efsupervisor.cli.configuration import translate  # late on purpose: it brings the reader
+
+    return translate(file, output())
+
+
 # Console ------------------------------------------------------------------------------------------------------------------------------------------
 
 

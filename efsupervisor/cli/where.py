@@ -23,6 +23,8 @@ from efsupervisor.errors import Code, EfError
 SOCKET_NAME = "core.sock"
 MIDDLE_NAME = "run/middle.sock"
 CANDIDATES = ("etc/efsupervisor.yaml", "efsupervisor.yaml", "/etc/efsupervisor/efsupervisor.yaml")
+SUPERVISORD = ("supervisord.conf", "etc/supervisord.conf", "/etc/supervisord.conf", "/etc/supervisor/supervisord.conf")
+"""Where one of supervisord's is looked for after that; as efsupervisord does."""
 _MAX_SCANNED = 1 << 20
 _PLAIN = re.compile(r"[\w./][\w./ +@=-]*", re.ASCII)
 _TOP = re.compile(r"supervisor[ ]*:[ ]*(#.*)?")
@@ -72,7 +74,7 @@ def socket_path(where: Where, environment: Mapping[str, str]) -> str:
 
 def _found(environment: Mapping[str, str]) -> str:
     named = environment.get("EFSUPERVISOR_CONF", "")
-    for path in (named,) if named else CANDIDATES:
+    for path in (named,) if named else CANDIDATES + SUPERVISORD:
         if os.path.exists(path):
             return path
     if named:
@@ -86,6 +88,12 @@ def var_of(conf: str) -> str:
     var = _quick_look(conf)
     if var:
         return os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(conf)), var))
+    from efsupervisor.conf.ini.situation import is_ini  # late on purpose: a plain file of ours does not need it
+
+    if is_ini(conf):
+        from efsupervisor.conf.ini.load import find_ini_var  # late on purpose: it brings the reader of a supervisord.conf
+
+        return find_ini_var(conf)
     from efsupervisor.conf.loader import find_var  # late on purpose: it brings PyYAML, which a plain file does not need
 
     return find_var(conf)

@@ -202,12 +202,12 @@ def path_field(reading: Reading, node: Node, path: str, found: Section) -> str:
 
 
 def log_file(reading: Reading, node: Node, path: str, found: Section) -> str:
-    """Where a log is found: a path, or a word: `none` and `auto` for the task's own journal alone, `syslog`."""
-    word = _text(node).lower()
-    return {"none": "", "off": "", "auto": "", "syslog": "syslog"}[word] if word in _LOG_WORDS else path_field(reading, node, path, found)
+    """Where a log is found: a path, or a word: `auto` for the task's own journal, `none` for a little of it, `syslog`."""
+    word = _LOG_WORDS.get(_text(node).lower(), "")
+    return word or path_field(reading, node, path, found)
 
 
-_LOG_WORDS = frozenset({"none", "off", "auto", "syslog"})
+_LOG_WORDS = {"none": "none", "off": "none", "auto": "auto", "syslog": "syslog"}
 
 
 def process_pattern(text: str) -> str:

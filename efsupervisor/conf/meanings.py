@@ -95,9 +95,10 @@ TASK: dict[str, Meaning] = {
         "file",
         "none",
         "where the log of stdout is found: a link to the file that is written now, older ones as ``.1``, ``.2`` beside it.  A device such as "
-        "``/dev/stdout``, and a file that several name, is written to.  ``none``, ``auto``: only the task's own folder has it; ``syslog``",
+        "``/dev/stdout``, and a file that several name, is written to.  ``auto``: only the task's own folder has it; ``none``: a little of "
+        "it is kept there; ``syslog``",
     ),
-    "stdout_logfile_maxbytes": Meaning("size", "by output", "size at which a new file of stdout begins, 0 never; without it ``output.segment_bytes``"),
+    "stdout_logfile_maxbytes": Meaning("size", "by output", "size at which a new file begins, 0 never; without it ``output.segment_bytes``"),
     "stdout_logfile_backups": Meaning("number", "by output", "older files of stdout that stay; without it ``output.keep_bytes``"),
     "stdout_capture_maxbytes": Meaning("size", "0", "as in supervisord, for event listeners"),
     "stdout_events_enabled": Meaning("true or false", "false", "as in supervisord, for event listeners"),
@@ -106,9 +107,10 @@ TASK: dict[str, Meaning] = {
         "file",
         "none",
         "where the log of stderr is found: a link to the file that is written now, older ones as ``.1``, ``.2`` beside it.  A device such as "
-        "``/dev/stdout``, and a file that several name, is written to.  ``none``, ``auto``: only the task's own folder has it; ``syslog``",
+        "``/dev/stdout``, and a file that several name, is written to.  ``auto``: only the task's own folder has it; ``none``: a little of "
+        "it is kept there; ``syslog``",
     ),
-    "stderr_logfile_maxbytes": Meaning("size", "by output", "size at which a new file of stderr begins, 0 never; without it ``output.segment_bytes``"),
+    "stderr_logfile_maxbytes": Meaning("size", "by output", "size at which a new file begins, 0 never; without it ``output.segment_bytes``"),
     "stderr_logfile_backups": Meaning("number", "by output", "older files of stderr that stay; without it ``output.keep_bytes``"),
     "stderr_capture_maxbytes": Meaning("size", "0", "as in supervisord, for event listeners"),
     "stderr_events_enabled": Meaning("true or false", "false", "as in supervisord, for event listeners"),

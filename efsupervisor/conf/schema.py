@@ -13,7 +13,6 @@ import msgspec
 
 from efsupervisor.states import Framing, Kind, Mode, Protocol
 
-
 SMALLEST_SEGMENT = 4096
 ONE_SEGMENT = 1 << 40
 """A log file of maxbytes 0 grows for ever: one segment."""
@@ -117,22 +116,22 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     backoff_max_s: first and longest delay between failed starts (doubled each time, 10 % jitter).  stopwaitsecs: from the stop signal to SIGKILL.
     drain_s: how long a descendant that holds stdout may delay the next start.
 
-    What supervisord's operators know: stopasgroup, killasgroup: whether a signal goes to the program's group; here it always goes to the whole tree.
-    stdout_logfile, stderr_logfile: a path at which the log is found (a link to the journal's segments, or fed by a cursor), empty for none (supervisord's
-    words `auto`, `none` and `syslog` are no path either); maxbytes, backups: size and number of its files, -1 for what `output` says.  capture_maxbytes, events_enabled: for event
-    listeners.  strip_ansi: terminal colours are taken out of what is fed.  serverurl: where the program finds the supervisor, empty for its own.
-    inherit_environment: variables of the supervisor in place of a clean list.  no_new_privs: false lets a program of another user gain privileges by
-    set-uid files, and one of our own user keep what we have.  instances: how many tasks are made of one entry (1 in each of them); first_instance:
-    number of the first; process_name: their name, a pattern in the entry and the name that supervisord would know in the task; group: the group that
-    it is shown in; instance: the number of the task among those of its entry; fed_logs: a
-    log file of it is named more than once.
-
-    What the program may and when it is restarted: max_runtime_s: longest run, 0 without limit.  backoff_reset_s: life after which delays between
-    restarts begin small again.  fatal_after_burst: more than restart_burst starts in restart_period_s are FATAL.  retry_fatal_s: a task that would be
-    FATAL is tried again after so long; 0 never.  limits: soft and hard limit by name of setrlimit(2), -1 for infinity.  nice, cpu_affinity: 0 and ()
-    leave what is inherited.  ionice: `idle`, `best-effort:N`, `realtime:N` or empty.  groups: supplementary groups beside the user's own.
-    environment_files: read at each start.  secrets: name to the path of a file whose content the program finds.  max_rss: bytes of the whole tree;
-    max_cpu: percent of one core, averaged over usage_s; 0 is no limit; both are looked at each usage_s."""
+    What supervisord's operators know: stopasgroup, killasgroup: whether a signal goes to the program's group; here it always goes to the whole
+    tree. stdout_logfile, stderr_logfile: a path at which the log is found (a link to the journal's segments, or fed by a cursor), empty for none
+    (supervisord's words `auto`, `none` and `syslog` are no path either); maxbytes, backups: size and number of its files, -1 for what `output`
+    says. capture_maxbytes, events_enabled: for event listeners. strip_ansi: terminal colours are taken out of what is fed. serverurl: where the
+    program finds the supervisor, empty for its own. inherit_environment: variables of the supervisor in place of a clean list. no_new_privs:
+    false lets a program of another user gain privileges by set-uid files, and one of our own user keep what we have. instances: how many tasks
+    are made of one entry (1 in each of them); first_instance: number of the first; process_name: their name, a pattern in the entry and the name
+    that supervisord would know in the task; group: the group that it is shown in; instance: the number of the task among those of its entry;
+    fed_logs: a log file of it is named more than once. What the program may and when it is restarted: max_runtime_s: longest run, 0 without
+    limit. backoff_reset_s: life after which delays between restarts begin small again. fatal_after_burst: more than restart_burst starts in
+    restart_period_s are FATAL. retry_fatal_s: a task that would be FATAL is tried again after so long; 0 never. limits: soft and hard limit by
+    name of setrlimit(2), -1 for infinity. nice, cpu_affinity: 0 and () leave what is inherited. ionice: `idle`, `best-effort:N`, `realtime:N` or
+    empty. groups: supplementary groups beside the user's own. environment_files: read at each start. secrets: name to the path of a file whose
+    content the program finds. max_rss: bytes of the whole tree; max_cpu: percent of one core, averaged over usage_s; 0 is no limit; both are
+    looked at each usage_s.
+    """
 
     name: str
     command: list[str]

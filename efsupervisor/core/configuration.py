@@ -51,7 +51,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def read_configuration(path: str, situation: Situation | None = None) -> Config:
-    """The checked configuration.  situation: given when it is a supervisord.conf.  ConfigError with every finding; EfError when the reading itself failed; OSError when there can be no child."""
+    """The checked configuration.  situation: given when it is a supervisord.conf.  ConfigError with every finding; EfError when the reading itself
+    failed; OSError when there can be no child."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:

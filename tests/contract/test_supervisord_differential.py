@@ -14,10 +14,13 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from efsupervisor.conf.ini.export import as_yaml
 from efsupervisor.conf.ini.load import default_url, load_ini
 from efsupervisor.conf.ini.situation import Situation
+from efsupervisor.conf.loader import parse
 from efsupervisor.conf.schema import Config, TaskSpec
 from efsupervisor.errors import ConfigError
 from tests.support.supervisord_files import Maker
@@ -230,3 +233,26 @@ def test_supervisord_and_we_resolve_the_same_options(piece: int, tmp_path: Path,
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
     print(f"seeds {SEED + piece}, {SEED + piece + PIECES} ... below {SEED + COUNT}: {outcomes}")
     assert outcomes.get("same", 0) > COUNT / PIECES / 2
+
+
+@pytest.mark.parametrize("piece", range(PIECES))
+def test_what_is_imported_loads_to_the_same_tasks(piece: int, tmp_path: Path) -> None:
+    compared = 0
+    for number in range(piece, COUNT // 5, PIECES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = Maker(SEED + number, folder, 0.0).make()
+        try:
+            config = ours(path)
+        except ConfigError:
+            continue  # refused by both, as the test above shows
+        again = parse(as_yaml(config).encode(), str(folder / "efsupervisor.yaml"))
+        assert [plain(task) for task in again.tasks] == [plain(task) for task in config.tasks], f"seed {SEED + number}"
+        assert again.groups == config.groups, f"seed {SEED + number}"
+        compared += len(config.tasks)
+    assert compared > COUNT // 5 / PIECES
+
+
+def plain(task: TaskSpec) -> TaskSpec:
+    """A task without what the import fills in: its group is a group of ours, its number is in its values."""
+    return msgspec.structs.replace(task, group="", instance=0, process_name=task.process_name or task.name)

@@ -17,6 +17,7 @@ import msgspec
 from efsupervisor.conf.check import MAX_SPEC
 from efsupervisor.conf.convert import Unfit
 from efsupervisor.conf.findings import Findings
+from efsupervisor.conf.ini import var
 from efsupervisor.conf.ini.carry import Carried, carry, note_what_is_left
 from efsupervisor.conf.ini.lines import Document
 from efsupervisor.conf.ini.percent import expanded
@@ -39,6 +40,25 @@ def load_ini(path: str, situation: Situation | None = None) -> Config:
     """The Config of a supervisord.conf; `daemon` holds what it says of the daemon, with notes about what is not carried over.  `supervisor.var` is
     empty when the file does not say it.  ConfigError with every finding."""
     return _Loading(path, situation or present()).config()
+
+
+def find_ini_var(path: str) -> str:
+    """The state folder of a supervisord.conf, even if the rest of it is broken: what its own section says, else where its daemon announced itself."""
+    findings = Findings(path)
+    document = Document()
+    try:
+        with open(path, "rb") as file:
+            document.take(file.read(MAX_BYTES).decode("utf-8-sig", "replace").replace("\r\n", "\n"), findings)
+    except OSError as error:
+        findings.add(0, "", f"cannot be read: {error.strerror}")
+        findings.refuse()
+    said = document.value(OURS, "var") if OURS in document.parts else None
+    here = os.path.dirname(os.path.abspath(path))
+    return _own_var(said.text, here) if said is not None else var.find(path, os.environ, os.geteuid())
+
+
+def _own_var(text: str, here: str) -> str:
+    return os.path.normpath(os.path.join(here, text.replace("%(here)s", here)))
 
 
 class _Loading:
@@ -161,15 +181,12 @@ class _Loading:
         for key, value in part.options.items() if part is not None else ():
             try:
                 if key == "var":
-                    spec = msgspec.structs.replace(spec, var=self._var(value.text))
+                    spec = msgspec.structs.replace(spec, var=_own_var(value.text, self._here))
                 else:
                     spec = with_setting(spec, key, value.text, folder=self._here)
             except EfError as error:
                 self._findings(value.file).add(value.line, f"{OURS}.{shown(key)}", error.message)
         return msgspec.structs.replace(spec, var=self._situation.var) if self._situation.var else spec
-
-    def _var(self, text: str) -> str:
-        return os.path.normpath(os.path.join(self._here, text.replace("%(here)s", self._here)))
 
     def _check_size(self, task: TaskSpec) -> None:
         length = len(msgspec.json.encode(task))

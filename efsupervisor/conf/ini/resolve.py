@@ -29,7 +29,7 @@ from efsupervisor.conf.ini.lines import Document, Value
 from efsupervisor.conf.ini.percent import expanded
 from efsupervisor.conf.ini.situation import Situation
 from efsupervisor.conf.names import shown
-from efsupervisor.conf.schema import DaemonSpec, FcgiSpec, ListenerSpec, ServerSpec, TaskSpec
+from efsupervisor.conf.schema import DaemonSpec, FcgiSpec, InputSpec, ListenerSpec, ServerSpec, TaskSpec
 
 MAX_PROCESSES = 100_000
 _T = TypeVar("_T")
@@ -299,6 +299,7 @@ class Resolver:
             "stderr_events_enabled": get("stderr_events_enabled", False, values.boolean),
             "serverurl": "" if serverurl.strip().upper() == "AUTO" else serverurl,
             "strip_ansi": daemon.strip_ansi,
+            "input": InputSpec(stdin="open"),
             "inherit_environment": True,
             "no_new_privs": False,
         }
