@@ -124,7 +124,9 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     false lets a program of another user gain privileges by set-uid files, and one of our own user keep what we have. instances: how many tasks
     are made of one entry (1 in each of them); first_instance: number of the first; process_name: their name, a pattern in the entry and the name
     that supervisord would know in the task; group: the group that it is shown in; instance: the number of the task among those of its entry;
-    fed_logs: a log file of it is named more than once. What the program may and when it is restarted: max_runtime_s: longest run, 0 without
+    fed_logs: a log file of it is named more than once.
+
+    What the program may and when it is restarted: max_runtime_s: longest run, 0 without
     limit. backoff_reset_s: life after which delays between restarts begin small again. fatal_after_burst: more than restart_burst starts in
     restart_period_s are FATAL. retry_fatal_s: a task that would be FATAL is tried again after so long; 0 never. limits: soft and hard limit by
     name of setrlimit(2), -1 for infinity. nice, cpu_affinity: 0 and () leave what is inherited. ionice: `idle`, `best-effort:N`, `realtime:N` or
