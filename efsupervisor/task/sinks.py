@@ -1,8 +1,8 @@
 """Where a fed log goes: the supervisor's own stdout, a device, a file that several tasks write to, or syslog.
 
 A sink opens at its first write, never waits, and raises BlockingIOError when its reader takes no more.  `/dev/stdout` and its like mean the
-supervisor's: a pipe or a terminal is opened anew, so that not-waiting is a matter of ours alone; what cannot be opened (a socket, another user's
-pipe) is used as it is, a piece at a time and only when it has room for a whole one.
+supervisor's: a pipe or a terminal is opened anew, so that not-waiting is a matter of ours alone; a file, and what cannot be opened (a socket, another
+user's pipe), is used as it is, a piece at a time and only when it has room for a whole one.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class OwnStream(Sink):
 
     def _open(self) -> int:
         mode = os.fstat(self._number).st_mode
-        if stat.S_ISSOCK(mode):
+        if stat.S_ISSOCK(mode) or stat.S_ISREG(mode):  # a file's offset must be the one that the supervisor itself writes at
             self._shared = True
             return fcntl.fcntl(self._number, fcntl.F_DUPFD_CLOEXEC, 3)
         try:

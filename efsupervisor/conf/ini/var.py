@@ -1,7 +1,7 @@
 """Where the state of a supervisord.conf lies that does not say it: a folder of its own for each configuration, on a disk where one can be written.
 
-supervisord has no state, so an unmodified file names no place for it.  Candidates in order: /var/lib (survives a reboot), /run, /dev/shm, the folder
-for temporary files; for others than root their own state folder first.  A container whose root is read-only has a tmpfs at one of the later ones.
+supervisord has no state, so an unmodified file names no place for it.  Candidates in order: /var/lib (survives a reboot), /run, /dev/shm, /tmp;
+for others than root their own state folder first.  A container whose root is read-only has a tmpfs at one of the later ones.
 The daemon takes the first that it can write; a client the one in which a daemon announced itself last.
 
 This module looks at folders and never makes one.
@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Mapping
 
 from efsupervisor.errors import Code, EfError
@@ -30,7 +29,7 @@ def candidates(source: str, environment: Mapping[str, str], uid: int) -> list[st
         home = environment.get("HOME", "")
         bases = [environment.get("XDG_STATE_HOME") or (f"{home}/.local/state" if home else ""), environment.get("XDG_RUNTIME_DIR", "")]
         bases = [f"{base}/efsupervisor" for base in bases if os.path.isabs(base)]
-    bases += [f"{base}/efsupervisor-{uid}" for base in ("/dev/shm", tempfile.gettempdir())]
+    bases += [f"{base}/efsupervisor-{uid}" for base in ("/dev/shm", "/tmp")]
     return [f"{base}/{name}" for base in bases]
 
 
