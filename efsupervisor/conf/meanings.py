@@ -89,8 +89,8 @@ TASK: dict[str, Meaning] = {
         "input; without the section it is ``protocol: stream``",
     ),
     "output": Meaning("mapping", "defaults", "how stdout and stderr are kept; see below"),
-    "stopasgroup": Meaning("true or false", "false", "as in supervisord; here a stop signal always reaches the whole tree of the program"),
-    "killasgroup": Meaning("true or false", "false", "as in supervisord; here SIGKILL always reaches the whole tree of the program"),
+    "stopasgroup": Meaning("true or false", "true", "the stop signal goes to the whole tree of the program; ``false``: to the program alone"),
+    "killasgroup": Meaning("true or false", "true", "known for supervisord's sake: SIGKILL always goes to the whole tree of the program"),
     "stdout_logfile": Meaning(
         "file",
         "none",

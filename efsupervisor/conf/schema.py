@@ -116,8 +116,8 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     backoff_max_s: first and longest delay between failed starts (doubled each time, 10 % jitter).  stopwaitsecs: from the stop signal to SIGKILL.
     drain_s: how long a descendant that holds stdout may delay the next start.
 
-    What supervisord's operators know: stopasgroup, killasgroup: whether a signal goes to the program's group; here it always goes to the whole
-    tree. stdout_logfile, stderr_logfile: a path at which the log is found (a link to the journal's segments, or fed by a cursor), empty for none
+    What supervisord's operators know: stopasgroup: the stop signal goes to the whole tree of the program, not to it alone; killasgroup: the same
+    of SIGKILL, which always does. stdout_logfile, stderr_logfile: a path at which the log is found (a link to the journal's segments, or fed by a cursor), empty for none
     (supervisord's words `auto`, `none` and `syslog` are no path either); maxbytes, backups: size and number of its files, -1 for what `output`
     says. capture_maxbytes, events_enabled: for event listeners. strip_ansi: terminal colours are taken out of what is fed. serverurl: where the
     program finds the supervisor, empty for its own. inherit_environment: variables of the supervisor in place of a clean list. no_new_privs:
@@ -159,8 +159,8 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: float = 5.0
     input: InputSpec | None = None
     output: OutputSpec = OutputSpec()
-    stopasgroup: bool = False
-    killasgroup: bool = False
+    stopasgroup: bool = True
+    killasgroup: bool = True
     stdout_logfile: str = ""
     stdout_logfile_maxbytes: int = -1
     stdout_logfile_backups: int = -1

@@ -63,9 +63,9 @@ class Program:
             self.status, self.reaped = status, True
         return self.reaped
 
-    def signal(self, number: int, cookie: bytes) -> None:
-        """Send a signal to the program and its whole tree; of one that ended while nobody watched (no pidfd) only to what it left behind."""
-        for pid in self._tree(cookie):
+    def signal(self, number: int, cookie: bytes, *, whole: bool = True) -> None:
+        """Send a signal to the program and, if `whole`, its whole tree; of one that ended while nobody watched (no pidfd) to what it left behind."""
+        for pid in self._tree(cookie) if whole or self.pidfd < 0 else ():
             tree.signal_one(self._system, pid, number, member=True)
         if self.pidfd >= 0:
             self._system.pidfd_signal(self.pidfd, number)

@@ -351,7 +351,7 @@ class Worker:
 
     def _signal(self, number: int) -> None:
         if self._program is not None:
-            self._program.signal(number, self._cookie)
+            self._program.signal(number, self._cookie, whole=self._seat.spec.stopasgroup or number in (signal.SIGKILL, signal.SIGPIPE))
 
     def _child_died(self, _number: int) -> None:
         """SIGCHLD: orphans of the tree are ours to reap; the program's own status is kept for it."""

@@ -140,7 +140,8 @@ def test_the_habits_of_containers(tmp_path: Path, run: list[Run]) -> None:
 def test_groups_processes_expansions_and_the_environment(tmp_path: Path, run: list[Run]) -> None:
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "conf.d" / "worker.conf").write_text(
-        "[program:worker]\ncommand=/bin/sh -c 'echo $SUPERVISOR_GROUP_NAME:$SUPERVISOR_PROCESS_NAME $SUPERVISOR_ENABLED $FROM_OUTSIDE $OWN; sleep 1000'\n"
+        "[program:worker]\n"
+        "command=/bin/sh -c 'echo $SUPERVISOR_GROUP_NAME:$SUPERVISOR_PROCESS_NAME $SUPERVISOR_ENABLED $FROM_OUTSIDE $OWN; sleep 1000'\n"
         "process_name=%(program_name)s_%(process_num)02d\nnumprocs=3\nnumprocs_start=1\nenvironment=OWN='%(process_num)d,%(here)s'\n"
         "stdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\n"
     )
@@ -217,7 +218,8 @@ def _read(path: Path) -> bytes:
 
 
 def test_a_log_that_two_programs_name_gets_whole_lines_of_both(tmp_path: Path, run: list[Run]) -> None:
-    one = '[program:{0}]\ncommand=/bin/sh -c "i=0; while [ $i -lt 500 ]; do echo {0} $i; i=$((i+1)); done; sleep 1000"\nstdout_logfile=%(here)s/both.log\n'
+    counter = "i=0; while [ $i -lt 500 ]; do echo {0} $i; i=$((i+1)); done; sleep 1000"
+    one = f'[program:{{0}}]\ncommand=/bin/sh -c "{counter}"\nstdout_logfile=%(here)s/both.log\n'
     this = Run(tmp_path, "[supervisord]\nnodaemon=true\nlogfile=/dev/null\n" + one.format("a") + one.format("b"))
     run.append(this)
     log = tmp_path / "both.log"
@@ -229,9 +231,10 @@ def test_a_log_that_two_programs_name_gets_whole_lines_of_both(tmp_path: Path, r
 
 
 def test_a_reader_of_stdout_that_stalls_holds_up_nobody(tmp_path: Path) -> None:
+    counter = "i=0; while [ $i -lt 20000 ]; do echo line number $i; i=$((i+1)); done; echo done > %(here)s/done; sleep 1000"
     text = (
         "[supervisord]\nnodaemon=true\nsilent=true\nlogfile=%(here)s/main.log\n"
-        "[program:loud]\ncommand=/bin/sh -c \"i=0; while [ $i -lt 20000 ]; do echo line number $i; i=$((i+1)); done; echo done > %(here)s/done; sleep 1000\"\n"
+        f'[program:loud]\ncommand=/bin/sh -c "{counter}"\n'
         "stdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\n"
     )
     conf = tmp_path / "supervisord.conf"
@@ -264,7 +267,8 @@ def test_as_pid_1_with_a_read_only_root(tmp_path: Path) -> None:
     daemon = f"exec {sys.executable} -m efsupervisor.core.main -c {conf}"
     script = (
         "set -e; mount --make-rprivate /; mount -t tmpfs -o mode=755 tmpfs /run; "
-        f"mount --bind / /mnt; mount -o remount,bind,ro /mnt; mount --rbind /run /mnt/run; mount --rbind /dev /mnt/dev; mount -t proc proc /mnt/proc; "
+        "mount --bind / /mnt; mount -o remount,bind,ro /mnt; mount --rbind /run /mnt/run; mount --rbind /dev /mnt/dev; "
+        "mount -t proc proc /mnt/proc; "
         f"exec chroot /mnt /bin/sh -c '(sleep 4; touch /x 2>/dev/null && echo root is writable; ls -d /run/efsupervisor/*; cat /run/supervisord.pid; "
         f"kill -TERM 1) & {daemon}'"
     )

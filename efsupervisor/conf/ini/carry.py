@@ -26,15 +26,6 @@ from efsupervisor.system import folded
 Key = tuple[str, str]
 """Group and process, as supervisord names them."""
 _STANDARD_INTERFACE = "supervisor.rpcinterface:make_main_rpcinterface"
-_HERE_ANYWAY = {
-    "stopasgroup": "a stop signal always reaches the whole tree of the program",
-    "killasgroup": "SIGKILL always reaches the whole tree of the program",
-    "minfds": "the limit of descriptors is raised as far as the system allows",
-    "minprocs": "the limit of processes stays as it is",
-    "childlogdir": "logs without a path of their own are kept in the tasks' folders",
-    "nocleanup": "logs without a path of their own are kept in the tasks' folders, and are never removed at a start",
-}
-"""Options that do nothing here because it is done anyway, or in another way: no loss, so no note."""
 
 
 class Carried(NamedTuple):
