@@ -43,6 +43,9 @@ SWEEP_S = 0.5
 
 ACCEPTS = 64
 PAUSE_S = 0.5
+FRESH_S = 0.5
+"""How long a listener that is leaving waits for the first request of a connection that it has accepted."""
+
 SPOOL = 64 << 10
 """A body above this is kept in a file."""
 
@@ -145,7 +148,7 @@ class Seat:
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """One connection.  wait, since: what it waits for, and from when on; heard: when a byte last came or went."""
+    """One connection.  wait, since: what it waits for, and from when on; heard: when a byte last came or went; asked: something came ever."""
 
     task_class = ApplicationTask
     error_task_class = RefusalTask
@@ -156,6 +159,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.wait = Wait.IDLE
         self.since = self.heard = http.reactor.now
         self.lingering = False
+        self.asked = False
         self.local = sock.getsockname()[0]
         self._thrown_away = 0
         self._interest = 0
@@ -238,6 +242,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self.handle_close()
             return
         self.http.channels.move_to_end(self._fileno)
+        self.asked = True
         self.received(data)
 
     def receive(self) -> bytes:
@@ -323,8 +328,13 @@ class HttpServer:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is being worked on, or an answer is on its way."""
-        return any(channel.wait in (Wait.SERVING, Wait.SENDING) for channel in self.channels.values())
+        """Whether a request arrives or is worked on, an answer is on its way, or somebody has just come and will ask in a moment."""
+        return any(self._is_owed(channel) for channel in self.channels.values())
+
+    def _is_owed(self, channel: Channel) -> bool:
+        if channel.wait is Wait.IDLE:
+            return not channel.asked and self.reactor.now - channel.since < FRESH_S
+        return channel.wait is not Wait.LINGERING
 
     def touch(self, channel: Channel) -> None:
         """From any thread: look at this channel again."""
@@ -338,7 +348,7 @@ class HttpServer:
                 self.reactor.forget(self._socket.fileno())
             self._socket.close()
         for channel in list(self.channels.values()):
-            if channel.wait is Wait.IDLE:
+            if channel.wait is Wait.IDLE and not self._is_owed(channel):
                 channel.handle_close()
 
     def close(self) -> None:
