@@ -34,7 +34,8 @@ from efsupervisor.channel import Channel
 from efsupervisor.conf.schema import SupervisorSpec
 from efsupervisor.core.keeper import Born, Keeper
 from efsupervisor.core.keeping import Phase, sibling_rhythm, until_beat_s
-from efsupervisor.core.sibling import Place, Sibling, bind_to_parent
+from efsupervisor.core.place import Place
+from efsupervisor.core.sibling import Sibling, bind_to_parent
 from efsupervisor.core.sibling_log import Ends, Listener, install, redirect
 from efsupervisor.errors import EfError
 from efsupervisor.log import Log

@@ -20,7 +20,7 @@ from efsupervisor.conf.schema import SupervisorSpec
 from efsupervisor.core.descriptors import Descriptors, signals_held
 from efsupervisor.core.keeper import Born, Keeper
 from efsupervisor.core.keeping import Phase, host_rhythm
-from efsupervisor.core.sibling import Place
+from efsupervisor.core.place import Place
 from efsupervisor.log import Log
 from efsupervisor.messages import MAX_FRAME, Configure, ServiceRow, ServicesReport, encode
 from efsupervisor.reactor import Reactor
@@ -112,6 +112,11 @@ class Services:
         self._keeper.want(False)
         if self._keeper.phase is Phase.OFF:
             self._finished()
+
+    def resume(self) -> None:
+        """The end that `leave` prepared does not come."""
+        self._done = None
+        self._begin()
 
     def hurry(self) -> None:
         """No more grace for the host; its siblings die with it."""

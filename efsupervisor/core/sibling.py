@@ -27,11 +27,11 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from typing import NamedTuple
 
 from efsupervisor.channel import Channel
 from efsupervisor.conf.schema import SupervisorSpec
 from efsupervisor.core.keeping import until_beat_s
+from efsupervisor.core.place import Place
 from efsupervisor.log import LEVELS
 from efsupervisor.messages import Configure, Health, Leave, Ping, Pong, ToService
 from efsupervisor.reactor import Reactor
@@ -39,22 +39,6 @@ from efsupervisor.system import REAL, Real
 
 LINGER_S = 0.05
 """How much longer a sibling turns its loop after the word to leave: an answer that is on its way from the Core gets through."""
-
-
-class Place(NamedTuple):
-    """Where a sibling is.  var: the supervisor's folder.  namespace: identity of that folder (task cookies).  version: of the Core.  source: path of
-    the configuration file.  log: path of the daemon's log."""
-
-    var: str
-    namespace: str
-    version: str = ""
-    source: str = ""
-    log: str = ""
-
-    @property
-    def run_dir(self) -> str:
-        """Folder of sockets and of the host's lock."""
-        return self.var + "/run"
 
 
 class Sibling:

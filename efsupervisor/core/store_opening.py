@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
-import tempfile
 from typing import NamedTuple, Protocol
 
 from efsupervisor.core import store_file as file
@@ -157,6 +155,9 @@ def _borrowed(path: str, system: Real, log: Says, why: str) -> tuple[file.Conten
     """Contents of a file that cannot be written, by way of a copy that can be.  EfError when it cannot be read either."""
     if file.inode(path, system) == (0, 0):
         return file.Contents({}, 0, 0, 0, 0, 0), True
+    import shutil  # late, as tempfile: 1 MiB that every fork of the Core would carry, for a file that can only be read
+    import tempfile  # late: see above
+
     try:
         with tempfile.TemporaryDirectory(dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None, prefix="efsupervisor-") as folder:
             copy = os.path.join(folder, os.path.basename(path))

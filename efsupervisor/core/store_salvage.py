@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -70,6 +69,8 @@ def _first_page(work: str, system: Real) -> bytes:
 
 
 def _copy(aside: str, work: str, page: bytes, size: int, system: Real) -> None:
+    import shutil  # late: every fork of the Core would carry it, for a file that is damaged
+
     _remove(work, system)
     shutil.copyfile(aside, work)
     with contextlib.suppress(FileNotFoundError):

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from efsupervisor.conf.schema import SupervisorSpec, WebSpec
-from efsupervisor.core.sibling import LINGER_S, Place, Sibling
+from efsupervisor.core.place import Place
+from efsupervisor.core.sibling import LINGER_S, Sibling
 from efsupervisor.messages import Configure, FromService, Health, Leave, Ping, Pong, decode, encode
 
 SPEC = SupervisorSpec(heartbeat_s=0.1, log_level="warning")

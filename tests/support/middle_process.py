@@ -12,7 +12,8 @@ import sys
 
 from efsupervisor.conf.schema import SupervisorSpec
 from efsupervisor.core import middle_interface
-from efsupervisor.core.sibling import Place, Sibling
+from efsupervisor.core.place import Place
+from efsupervisor.core.sibling import Sibling
 from efsupervisor.reactor import READ
 
 
