@@ -25,11 +25,13 @@ from efsupervisor.core.altering import Altering
 from efsupervisor.core.control import Client
 from efsupervisor.core.core import Core
 from efsupervisor.core.frames import done_frames, status_frames
+from efsupervisor.core.handover import Handover
 from efsupervisor.core.journals import journal_of, read
 from efsupervisor.core.memory import Asked, Asker, Memory
 from efsupervisor.core.registry import ALL
 from efsupervisor.core.showing import Showing
 from efsupervisor.core.tasks import Task, row
+from efsupervisor.core.upgrade import Upgrade
 from efsupervisor.core.waiting import Pending
 from efsupervisor.errors import Code, EfError
 from efsupervisor.journal import Reader
@@ -69,6 +71,7 @@ from efsupervisor.messages import (
     StatusReply,
     StatusRequest,
     TrmRequest,
+    UpgradeRequest,
     VersionReply,
     VersionRequest,
 )
@@ -84,10 +87,10 @@ Work = Callable[[Any, Any], None]
 class Desk:
     """Serves requests on behalf of clients.  `since_wall` is the Core's start."""
 
-    def __init__(self, core: Core, altering: Altering, since_wall: float) -> None:
+    def __init__(self, core: Core, altering: Altering, upgrade: Upgrade, memory: Memory, since_wall: float) -> None:
         self._core = core
         self._since_wall = since_wall
-        self._memory = Memory()
+        self._memory = memory
         showing = Showing(core)
         self._showing = showing
         self._looks: dict[type, Work] = {
@@ -123,6 +126,7 @@ class Desk:
             DelScheduleRequest: altering.del_schedule,
             SetSettingRequest: altering.set_setting,
             RereadRequest: altering.reread,
+            UpgradeRequest: upgrade.begin,
         }
 
     def serve(self, client: Client, request: Any) -> None:
@@ -140,6 +144,16 @@ class Desk:
         asked.join(client)
         if new:
             self._try(work, asked, request)
+
+    def take(self, handed: Handover) -> None:
+        """What the Core before us in this process remembered; and the upgrade that brought us is answered, whenever it is asked again."""
+        self._memory.taken(handed.memory)
+        version = f"efsupervisord {self._core.version}"
+        change = f"{version} took over from {handed.version}" if handed.version != self._core.version else f"{version} began anew"
+        self._core.log.info(f"upgrade: {change}, asked by {handed.asked_by}")
+        request = UpgradeRequest(id=handed.request_id)
+        asked, _ = self._memory.known(handed.asked_by, request)
+        asked.reply(done_frames(request.id, [Outcome(task=ALL, ok=True, sentence=f"{change}; tasks went on")]))
 
     def forget(self, client: Client) -> None:
         """The client is gone; what it asked for goes on."""
@@ -168,7 +182,7 @@ class Desk:
                 raise EfError(f"{unknown[0].task}: {unknown[0].sentence}", Code.NO_SUCH_TASK)
         now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
         rows = (row(task, now_s - task.report.start_ticks / _TICKS_A_SECOND) for task in tasks)
-        return status_frames(request.id, rows)
+        return status_frames(request.id, rows, ending=self._core.ending)
 
     # Goals ----------------------------------------------------------------------------------------------------------------------------------------
 

@@ -46,9 +46,9 @@ def fitting(rows: list[R]) -> list[R]:
     return rows
 
 
-def status_frames(request_id: str, rows: Iterable[TaskStatus]) -> Iterator[StatusReply]:
+def status_frames(request_id: str, rows: Iterable[TaskStatus], *, ending: bool = False) -> Iterator[StatusReply]:
     """StatusReply after StatusReply, all but the last with `more`."""
-    return paged(rows, lambda part, more: StatusReply(id=request_id, tasks=part, more=more))
+    return paged(rows, lambda part, more: StatusReply(id=request_id, tasks=part, more=more, ending=ending))
 
 
 def done_frames(request_id: str, outcomes: list[Outcome]) -> list[Reply]:

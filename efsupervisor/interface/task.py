@@ -52,7 +52,8 @@ class TaskStatusVerb(Verb, frozen=True, kw_only=True):
     async def run(self, house: House) -> Answer:
         """Rows of the named tasks, of all without a name."""
         replies = await house.ask(StatusRequest(id=house.next_id(), names=self.names))
-        return Tasks(rows=[row for reply in replies if isinstance(reply, StatusReply) for row in reply.tasks])
+        parts = [reply for reply in replies if isinstance(reply, StatusReply)]
+        return Tasks(rows=[row for part in parts for row in part.tasks], ending=any(part.ending for part in parts))
 
 
 class TaskShow(Verb, frozen=True, kw_only=True):

@@ -69,6 +69,7 @@ from efsupervisor.messages.core import (
     TaskDetail,
     TaskStatus,
     TrmRequest,
+    UpgradeRequest,
     VersionReply,
     VersionRequest,
 )
@@ -198,6 +199,7 @@ __all__ = [
     "ToService",
     "ToWorker",
     "TrmRequest",
+    "UpgradeRequest",
     "VersionReply",
     "VersionRequest",
     "Wiring",

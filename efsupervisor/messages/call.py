@@ -66,9 +66,10 @@ class Here(Message, frozen=True, kw_only=True):
 
 
 class Tasks(Message, frozen=True, kw_only=True):
-    """Status of tasks."""
+    """Status of tasks.  ending: the supervisor is shutting down."""
 
     rows: list[TaskStatus]
+    ending: bool = False
 
 
 class Specs(Message, frozen=True, kw_only=True):

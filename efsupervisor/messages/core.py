@@ -214,6 +214,11 @@ class ShutdownRequest(_Request, frozen=True, kw_only=True):
     """Stop every task in parallel, then the supervisor.  Answered by DoneReply when every task is at rest, just before the Core ends."""
 
 
+class UpgradeRequest(_Request, frozen=True, kw_only=True):
+    """Replace the running Core and its siblings by the installed version; tasks go on.  Answered by the new Core when the request is repeated on a new
+    connection, by the old one only when it goes on."""
+
+
 class VersionRequest(_Request, frozen=True, kw_only=True):
     """Who is there?"""
 
@@ -223,7 +228,7 @@ Request = (
     | SpecsRequest | AddTaskRequest | DelTaskRequest | FlowsRequest | AddFlowRequest | DelFlowRequest
     | GroupsRequest | SetGroupRequest | DelGroupRequest | SchedulesRequest | SetScheduleRequest | DelScheduleRequest
     | SettingsRequest | SetSettingRequest | RereadRequest | EventsRequest | HistoryRequest | ServicesRequest
-    | ShutdownRequest | VersionRequest | SignalRequest | ClearLogRequest | EmitRequest
+    | ShutdownRequest | VersionRequest | SignalRequest | ClearLogRequest | EmitRequest | UpgradeRequest
 )  # fmt: skip
 
 
@@ -381,10 +386,11 @@ class _Reply(Message, frozen=True, kw_only=True):
 
 
 class StatusReply(_Reply, frozen=True, kw_only=True):
-    """Some rows; `more` says that another StatusReply with the same id follows."""
+    """Some rows; `more` says that another StatusReply with the same id follows.  ending: the supervisor is shutting down."""
 
     tasks: list[TaskStatus]
     more: bool = False
+    ending: bool = False
 
 
 class DoneReply(_Reply, frozen=True, kw_only=True):

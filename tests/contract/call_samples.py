@@ -15,7 +15,7 @@ VOCABULARIES = {"ToMiddle": call.ToMiddle, "FromMiddle": call.FromMiddle, "Answe
 FAILED = messages.FailedReply(id="1", code=Code.TIMEOUT, sentence="not done within 5 s")
 SERVICE = messages.ServiceRow(name="middle", state=State.RUNNING, pid=7, since=1700000000.5, restarts=1, reason="hung", health="äöü")
 ANSWERS: list[object] = [
-    call.Tasks(rows=[messages.TaskStatus(name="이벤트", state=State.RUNNING, goal=Goal.ACT, pid=3)]),
+    call.Tasks(rows=[messages.TaskStatus(name="이벤트", state=State.RUNNING, goal=Goal.ACT, pid=3)], ending=True),
     call.Specs(rows=[messages.TaskDetail(spec=TaskSpec(name="a", command=["x"]), origin="added", folder="/f", groups=["g"], from_tasks=["b"])]),
     call.Flows(rows=[messages.FlowRow(flow="f", producer="a", consumers=["b"], mode=Mode.SHARE, origin="added", lag_bytes=1, held_back=True)]),
     call.Groups(rows=[messages.GroupRow(name="g", tasks=["a*"], members=["a"], origin="added")]),

@@ -22,6 +22,8 @@ from efsupervisor.core.web.link import Link
 from efsupervisor.core.web.replies import Refusal
 from efsupervisor.core.web.server import Channel, HttpServer
 from efsupervisor.core.web.tls import channels_of
+from efsupervisor.core.web.xmlrpc.doors import Door
+from efsupervisor.core.web.xmlrpc.server import XmlRpc
 from efsupervisor.errors import Code, EfError
 
 FINISH_S = 0.05
@@ -34,7 +36,7 @@ LOOK_S = 1.0
 class WebListener:
     """Serves on a socket until the sibling leaves.  sock: the listening socket, owned from now on.  EfError when the certificate cannot be used."""
 
-    def __init__(self, sibling: Sibling, sock: socket.socket) -> None:
+    def __init__(self, sibling: Sibling, sock: socket.socket, doors: list[tuple[Door, socket.socket]]) -> None:
         self._sibling = sibling
         web = sibling.spec.web
         helper = WebListenerHelper(sibling.var, sibling.system)
@@ -53,12 +55,14 @@ class WebListener:
             channel=Channel if context is None else channels_of(context),
             scheme="http" if context is None else "https",
         )
+        self._xmlrpc = XmlRpc(sibling, self._dealer, sibling.spec.xmlrpc, doors)
         sibling.on_leave(self._leave)
         self._look()
 
     def close(self) -> None:
         """Give everything back."""
         self._http.close()
+        self._xmlrpc.close()
         self._link.close()
         self._dealer.close()
 
@@ -82,9 +86,10 @@ class WebListener:
     def _leave(self) -> None:
         release = self._sibling.hold()
         self._http.stop_listening()
+        self._xmlrpc.leave()
 
         def look() -> None:
-            if self._http.is_busy:
+            if self._http.is_busy or self._xmlrpc.http.busy:
                 self._sibling.reactor.after(FINISH_S, look)
             else:
                 release()
@@ -92,8 +97,8 @@ class WebListener:
         look()
 
 
-def run(sibling: Sibling, sock: socket.socket) -> None:
-    """The whole life of a listener."""
-    listener = WebListener(sibling, sock)
+def run(sibling: Sibling, sock: socket.socket, doors: list[tuple[Door, socket.socket]]) -> None:
+    """The whole life of a listener.  doors: sockets of XML-RPC, owned from now on."""
+    listener = WebListener(sibling, sock, doors)
     sibling.run()
     listener.close()

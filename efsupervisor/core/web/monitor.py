@@ -28,11 +28,15 @@ from efsupervisor.core.sibling_log import SiblingHandler
 from efsupervisor.core.web import listener
 from efsupervisor.core.web.auth import identity
 from efsupervisor.core.web.helper import WebListenerHelper
+from efsupervisor.core.web.xmlrpc.doors import Door, opened, wanted
 from efsupervisor.errors import EfError
 from efsupervisor.messages import Configure
 
 RETRY_S = 1.0
 """Between two tries to open the port, or to find a usable token file."""
+
+DOORS_S = 2.0
+"""Between two tries to open a socket of XML-RPC."""
 
 CERTIFICATE_S = 30.0
 """Between two looks whether the certificate is a new one."""
@@ -50,6 +54,9 @@ class WebMonitor:
         self._sibling = sibling
         self._helper = WebListenerHelper(sibling.var, sibling.system)
         self._web = sibling.spec.web
+        self._rpc = sibling.spec.xmlrpc
+        self._doors: dict[Door, socket.socket] = {}
+        self._door_faults: dict[Door, str] = {}
         self._socket: socket.socket | None = None
         self._keeper: Keeper | None = None
         self._former: list[Keeper] = []
@@ -69,6 +76,8 @@ class WebMonitor:
         """Give the port back; a listener that still lives dies with us."""
         if self._socket is not None:
             self._socket.close()
+        for sock in self._doors.values():
+            sock.close()
 
     # Beginning ------------------------------------------------------------------------------------------------------------------------------------
 
@@ -86,6 +95,7 @@ class WebMonitor:
         except (EfError, OSError) as error:
             self._failed(error.message if isinstance(error, EfError) else f"{self._helper.token_file} cannot be made: {error.strerror}")
             return
+        self._open_doors()
         self._fault = ""
         self._stale = False
         self._retire()
@@ -102,6 +112,33 @@ class WebMonitor:
         if not self._trying:
             self._trying = True
             self._sibling.reactor.after(RETRY_S, self._try)
+
+    def _open_doors(self) -> None:
+        """Those of XML-RPC; one that cannot be opened now holds up nothing else."""
+        doors = wanted(self._rpc, self._sibling.run_dir)
+        for door in [door for door in self._doors if door not in doors]:
+            self._doors.pop(door).close()
+        self._door_faults.clear()
+        for door in [door for door in doors if door not in self._doors]:
+            try:
+                self._doors[door] = opened(door)
+            except EfError as error:
+                self._door_faults[door] = error.message
+                self._sibling.log.warning("%s", error.message)
+            else:
+                self._sibling.log.info("XML-RPC listens on %s", door)
+        if self._door_faults:
+            self._sibling.reactor.after(DOORS_S, self._try_doors)
+
+    def _try_doors(self) -> None:
+        """A door that was missing is there now: a listener that has it takes over."""
+        if self._sibling.leaving or not self._door_faults:
+            return
+        before = len(self._doors)
+        self._open_doors()
+        if len(self._doors) > before:
+            self._renew()
+        self._tell()
 
     def _new_keeper(self) -> Keeper:
         return Keeper(
@@ -122,14 +159,14 @@ class WebMonitor:
 
     def _configure(self, spec: SupervisorSpec) -> None:
         former = self._web
-        if former == spec.web:
+        if former == spec.web and self._rpc == spec.xmlrpc:
             if self._keeper is not None:
                 self._keeper.rhythm = self._rhythm(spec)
                 self._keeper.send(Configure(spec=spec))
             return
         if not spec.web.enabled:
             return  # the host's next word is Leave
-        self._web = spec.web
+        self._web, self._rpc = spec.web, spec.xmlrpc
         if (former.host, former.port) != (spec.web.host, spec.web.port) and self._socket is not None:
             self._retire()
             self._socket.close()
@@ -175,7 +212,7 @@ class WebMonitor:
             self._release()
 
     def _tell(self) -> None:
-        self._sibling.health(self._fault or self._ailment())
+        self._sibling.health(self._fault or next(iter(self._door_faults.values()), "") or self._ailment())
 
     def _ailment(self) -> str:
         keeper = self._keeper
@@ -218,10 +255,11 @@ class WebMonitor:
         assert sock is not None
         bind_to_parent(monitor, sibling.system)
         sibling.system.set_name("efs-listener")
-        close_all_but({0, 1, 2, line.fileno(), sock.fileno(), *_inherited(sibling.run_dir)})
+        doors = list(self._doors.items())
+        close_all_but({0, 1, 2, line.fileno(), sock.fileno(), *(each.fileno() for _door, each in doors), *_inherited(sibling.run_dir)})
         mine = Sibling("listener", sibling.place, sibling.spec, line, system=sibling.system)
         try:
-            listener.run(mine, sock)
+            listener.run(mine, sock, doors)
         except Exception as error:  # the edge of the process: it says why it ends, and ends
             sentence = error.message if isinstance(error, EfError) else f"{type(error).__name__}: {error}"
             logging.getLogger().error("the listener fails: %s", sentence, exc_info=not isinstance(error, EfError))

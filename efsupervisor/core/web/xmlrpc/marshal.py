@@ -29,6 +29,12 @@ HEAD = "<?xml version='1.0'?>\n<methodResponse>\n"
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
+class Ready(str):
+    """A <value> that is XML already."""
+
+    __slots__ = ()
+
+
 class Unreadable(Exception):
     """A body that is no call."""
 
@@ -52,6 +58,8 @@ def capped(number: float) -> int:
 def value(given: Any) -> str:
     """One <value>."""
     match given:
+        case Ready():
+            return str(given)
         case bool():
             return f"<value><boolean>{int(given)}</boolean></value>\n"
         case int():
@@ -82,12 +90,9 @@ def array(values: Iterable[str]) -> str:
 
 def response(given: Any) -> bytes:
     """The answer of a method."""
-    return response_of(value(given))
+    return f"{HEAD}<params>\n<param>\n{value(given)}</param>\n</params>\n</methodResponse>\n".encode()
 
 
-def response_of(xml: str) -> bytes:
-    """The answer of a method whose value is XML already."""
-    return f"{HEAD}<params>\n<param>\n{xml}</param>\n</params>\n</methodResponse>\n".encode()
 
 
 def fault_struct(fault: RpcFault) -> dict[str, Any]:
