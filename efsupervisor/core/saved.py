@@ -115,15 +115,42 @@ def _flows(file: Config, flows: list[FlowSpec], tasks: set[str], aside: list[str
 def _settings(
     spec: SupervisorSpec, settings: dict[str, str], with_setting: WithSetting, aside: list[str]
 ) -> tuple[SupervisorSpec, list[str]]:
-    kept = []
+    """The file's settings with those that were set by command.
+
+    A part (the web, a collector) is judged when all of its settings are there: they are applied while it is switched off, and it is switched on last.
+    One that cannot be switched on with them stays as the file has it.
+    """
+    kept: list[str] = []
+    for part in dict.fromkeys(key.partition(".")[0] for key in settings):
+        mine = {key: value for key, value in settings.items() if key.partition(".")[0] == part}
+        spec, good = _of_part(spec, part, mine, with_setting, aside)
+        kept += good
+    return spec, [key for key in settings if key in kept]
+
+
+def _of_part(
+    spec: SupervisorSpec, part: str, settings: dict[str, str], with_setting: WithSetting, aside: list[str]
+) -> tuple[SupervisorSpec, list[str]]:
+    before, switch, kept = spec, f"{part}.enabled", []
+    enabled = getattr(getattr(spec, part, None), "enabled", None)
+    final = settings.get(switch, "true" if enabled else "false")
+    if enabled:
+        spec = with_setting(spec, switch, "false")
     for key, value in settings.items():
-        try:
-            spec = with_setting(spec, key, value)
-        except EfError as error:
-            aside.append(f"setting {key}={value} was set by command, but cannot be used: {error.message}")
-        else:
-            kept.append(key)
-    return spec, kept
+        if key != switch:
+            try:
+                spec = with_setting(spec, key, value)
+            except EfError as error:
+                aside.append(f"setting {key}={value} was set by command, but cannot be used: {error.message}")
+            else:
+                kept.append(key)
+    if enabled is None:
+        return spec, kept
+    try:
+        return with_setting(spec, switch, final), [*kept, *([switch] if switch in settings else [])]
+    except EfError as error:
+        aside.append(f"settings {', '.join(settings)} were set by command, but cannot be used together: {error.message}")
+        return before, []
 
 
 def has_cycle(flows: Iterable[FlowSpec]) -> bool:

@@ -89,6 +89,26 @@ def test_settings_go_over_those_of_the_file() -> None:
     assert found.origin("setting", "history") == "file"
 
 
+SECURE = {"web.certificate": "/etc/c.pem", "web.key": "/etc/k.pem", "web.host": "0.0.0.0"}
+
+
+@pytest.mark.parametrize("order", [list(SECURE), list(reversed(SECURE))])
+@pytest.mark.parametrize("switch", [{}, {"web.enabled": "true"}])
+def test_settings_that_need_each_other_are_judged_together(order: list[str], switch: dict[str, str]) -> None:
+    found = merged(FILE, settings={**{key: SECURE[key] for key in order}, **switch})
+    web = found.config.supervisor.web
+    assert (web.certificate, web.key, web.host, web.enabled) == ("/etc/c.pem", "/etc/k.pem", "0.0.0.0", True)
+    assert not found.aside
+
+
+def test_settings_that_do_not_fit_each_other_leave_the_part_as_the_file_has_it() -> None:
+    found = merged(FILE, settings={"web.host": "0.0.0.0", "web.port": "9", "log_level": "debug"})
+    assert found.config.supervisor.web == FILE.supervisor.web
+    assert found.config.supervisor.log_level == "debug"
+    assert found.origin("setting", "web.port") == "file"
+    assert len(found.aside) == 1 and "web.host, web.port" in found.aside[0]
+
+
 @pytest.mark.parametrize(
     ("flows", "cycle"),
     [
