@@ -1,8 +1,11 @@
 """Judging a death: start again now, later, never?  Pure; the worker passes what it knows and acts on the verdict.
 
-A *failed start* is an end before `startsecs` (jobs have no startsecs: an end is an end).  Failed starts in a row double the delay and lead to FATAL
-after `startretries`.  A life that lasted is started again at once, but more than `restart_burst` starts within `restart_period_s` wait like failures
-do, so that a program that dies each second cannot spin.  A shortage of the machine is never counted.
+A *failed start* is an end before `startsecs`, or before the program was ready where a readiness is configured (jobs have neither: an end is an
+end).  Failed starts in a row double the delay and lead to FATAL after `startretries`.  A life that lasted is started again at once, but more than
+`restart_burst` starts within `restart_period_s` wait, ever longer, so that a program that dies each second cannot spin; a life of
+`backoff_reset_s` makes it quick again.  `fatal_after_burst` ends it there.  A task that would be FATAL waits `retry_fatal_s` where that is
+configured.  A program that we ended because it was not well is judged like one that failed, whatever its exit status.  A shortage of the machine is
+never counted.
 """
 
 from __future__ import annotations
@@ -17,42 +20,69 @@ from efsupervisor.task.lifecycle import Event
 
 
 class Verdict(NamedTuple):
-    """The event for the life-cycle, the delay before the next start (LATER), the failed starts in a row so far, and why, for a person."""
+    """The event for the life-cycle, the delay before the next start (LATER), the failed starts in a row so far, and why, for a person.  delays:
+    restarts in a row that had to wait because there were too many."""
 
     event: Event
     delay_s: float
     failures: int
     reason: str
     finished: bool = False
+    delays: int = 0
 
 
 class Death(NamedTuple):
-    """What is known of one life's end.  status: wait status, None when unknown.  done_with: we ended a job because its consumers had finished."""
+    """What is known of one life's end.  status: wait status, None when unknown.  done_with: we ended a job because its consumers had finished.
+    unwell: why we ended it ourselves.  ready: it was, or had lived startsecs.  oom: the kernel ended it for its memory."""
 
     status: int | None
     lived_s: float
     goal: Goal
     done_with: bool = False
+    unwell: str = ""
+    ready: bool = False
+    oom: bool = False
 
 
-def after_death(spec: TaskSpec, death: Death, failures: int, recent_starts: int, jitter: float | None = None) -> Verdict:
-    """What to do after a life.  recent_starts: starts within the last restart_period_s.  jitter: -1 to 1, drawn when None."""
-    words = describe(death.status)
+def after_death(spec: TaskSpec, death: Death, failures: int, recent_starts: int, jitter: float | None = None, delays: int = 0) -> Verdict:
+    """What to do after a life.  recent_starts: starts within the last restart_period_s.  jitter: -1 to 1, drawn when None.  delays: of the last
+    verdict."""
+    words = _words(death)
     if death.goal is Goal.TRM:
         return Verdict(Event.ENOUGH, 0.0, 0, f"stopped; {words}")
     if death.done_with:
         return Verdict(Event.ENOUGH, 0.0, 0, "ended because all its consumers have finished", finished=True)
-    expected = death.status is not None and os.WIFEXITED(death.status) and os.WEXITSTATUS(death.status) in spec.exitcodes
-    if spec.kind is Kind.SERVICE and death.lived_s < spec.startsecs:
-        return _failed(spec, failures + 1, f"{words} after {death.lived_s:.2f} s, before startsecs ({spec.startsecs:g} s) were over", jitter)
+    expected = not death.unwell and death.status is not None and os.WIFEXITED(death.status) and os.WEXITSTATUS(death.status) in spec.exitcodes
+    if spec.kind is Kind.SERVICE and (early := _too_early(spec, death, words)):
+        return _failed(spec, failures + 1, early, jitter)
+    if death.unwell and spec.kind is Kind.JOB and spec.restarts == "false":
+        return Verdict(Event.HOPELESS, 0.0, 0, words, finished=True)
     if spec.restarts == "false" or (spec.restarts == "unexpected" and expected):
         return Verdict(Event.ENOUGH, 0.0, 0, words, finished=spec.kind is Kind.JOB and death.status is not None)
     if spec.kind is Kind.JOB:
         return Verdict(Event.ENOUGH, 0.0, 0, words, finished=True) if expected else _failed(spec, failures + 1, words, jitter)
+    return _restarted(spec, death, words, recent_starts, jitter, delays)
+
+
+def _too_early(spec: TaskSpec, death: Death, words: str) -> str:
+    """Why the end of a service is a failed start; empty when it is none."""
+    if spec.ready is not None:
+        return "" if death.ready else f"{words} after {death.lived_s:.2f} s, before it was ready" if not death.unwell else words
+    return f"{words} after {death.lived_s:.2f} s, before startsecs ({spec.startsecs:g} s) were over" if death.lived_s < spec.startsecs else ""
+
+
+def _restarted(spec: TaskSpec, death: Death, words: str, recent_starts: int, jitter: float | None, delays: int) -> Verdict:
+    """A service that lasted: at once, or later when it is too often."""
     over = recent_starts - spec.restart_burst
-    if over >= 0:
-        return Verdict(Event.LATER, _delay_s(spec, over + 1, jitter), 0, f"{words}; {recent_starts} starts within {spec.restart_period_s:g} s")
-    return Verdict(Event.AGAIN, 0.0, 0, words)
+    often = f"{words}; {recent_starts} starts within {spec.restart_period_s:g} s"
+    if over >= 0 and spec.fatal_after_burst:
+        return _given_up(spec, 0, f"{often} (restart_burst: {spec.restart_burst}, fatal_after_burst)")
+    slow = delays if death.lived_s < spec.backoff_reset_s else 0
+    if over < 0 and not slow:
+        return Verdict(Event.AGAIN, 0.0, 0, words)
+    times = max(over, slow) + 1
+    why = often if over >= 0 else f"{words}; it lived shorter than backoff_reset_s ({spec.backoff_reset_s:g} s)"
+    return Verdict(Event.LATER, _delay_s(spec, times, jitter), 0, why, delays=times)
 
 
 def after_refusal(spec: TaskSpec, sentence: str, failures: int, goal: Goal, jitter: float | None = None) -> Verdict:
@@ -81,10 +111,21 @@ def describe(status: int | None) -> str:
     return f"exit status {os.WEXITSTATUS(status)}"
 
 
+def _words(death: Death) -> str:
+    """How it ended, and why we ended it."""
+    words = ("oom: the kernel ended it for its memory; " if death.oom else "") + describe(death.status)
+    return f"{death.unwell}; {words}" if death.unwell else words
+
+
+def _given_up(spec: TaskSpec, failures: int, why: str) -> Verdict:
+    if spec.retry_fatal_s:
+        return Verdict(Event.LATER, spec.retry_fatal_s, failures, f"{why}; tried again in {spec.retry_fatal_s:g} s (retry_fatal_s)")
+    return Verdict(Event.HOPELESS, 0.0, failures, why)
+
+
 def _failed(spec: TaskSpec, failures: int, reason: str, jitter: float | None) -> Verdict:
     if failures > spec.startretries:
-        why = f"{reason}; gave up after {failures} failed starts in a row (startretries: {spec.startretries})"
-        return Verdict(Event.HOPELESS, 0.0, failures, why)
+        return _given_up(spec, failures, f"{reason}; gave up after {failures} failed starts in a row (startretries: {spec.startretries})")
     return Verdict(Event.LATER, _delay_s(spec, failures, jitter), failures, reason)
 
 

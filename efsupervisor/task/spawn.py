@@ -21,20 +21,24 @@ import os
 import pwd
 import signal
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from efsupervisor.conf.schema import TaskSpec
 from efsupervisor.errors import SpawnFailed
 from efsupervisor.messages import Wiring
-from efsupervisor.system import Real
+from efsupervisor.system import REAL, Real
+from efsupervisor.task import limits
+from efsupervisor.task.limits import Limits
 from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.record import write_program
 
-STAGES = ("fork", "session", "record", "signals", "umask", "privileges", "directory", "stdio", "exec")
+STAGES = ("fork", "session", "record", "signals", "umask", "cgroup", *limits.SENTENCES, "privileges", "directory", "stdio", "exec")
 _MESSAGE = struct.Struct("<II")
 _TRANSIENT = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EINTR, errno.EIO})
 _NEVER_TRANSIENT_AT = frozenset({"directory"})
+_BESIDE = ("session", "signals", "umask", "cgroup", *limits.SENTENCES, "privileges", "parent", "directory", "stdio", "exec")
+"""Stages of a command beside the program: it is recorded nowhere, and dies with the worker."""
 _KEPT = ("PATH", "LANG", "TZ")
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -51,7 +55,8 @@ class Account(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Everything the child needs, worked out before the fork.  keeps_rights: capabilities stay as they are, and set-uid files work."""
+    """Everything the child needs, worked out before the fork.  keeps_rights: capabilities stay as they are, and set-uid files work.  cgroup: open
+    cgroup.procs of its group, -1 for none; the caller's."""
 
     argv: list[str]
     environment: dict[str, str]
@@ -59,6 +64,8 @@ class Plan(NamedTuple):
     umask: int
     account: Account | None
     keeps_rights: bool = False
+    limits: Limits = limits.NONE
+    cgroup: int = -1
 
 
 class Child(NamedTuple):
@@ -74,17 +81,26 @@ def cookie(wiring: Wiring) -> str:
     return f"EFS_COOKIE={wiring.namespace}:{os.path.basename(wiring.task_dir)}"
 
 
-def plan(wiring: Wiring, incarnation: int) -> Plan:
-    """Work out how to run the task's program; SpawnFailed for a user or group that does not exist."""
+def plan(wiring: Wiring, incarnation: int, more: Mapping[str, str] | None = None) -> Plan:
+    """Work out how to run the task's program; more: variables of ours for it.  SpawnFailed for a user, a group or a file that does not exist."""
     spec = wiring.spec
     account = _account(spec)
     environment = _inherited(spec) if spec.inherit_environment else _clean(account)
-    environment |= spec.environment
+    if spec.environment_files:
+        environment |= _from_files(spec.environment_files)
+    environment |= spec.environment | dict(more or {})
     key, _, value = cookie(wiring).partition("=")
     environment |= {"EFS_TASK": spec.name, "EFS_INCARNATION": str(incarnation), key: value}
     if spec.group:
         environment["EFS_INSTANCE"] = str(spec.instance)
-    return Plan(list(spec.command), environment, spec.directory, int(spec.umask, 8), account, keeps_rights=not spec.no_new_privs)
+    bounds = limits.planned(spec, REAL.oom_score_adj())
+    return Plan(list(spec.command), environment, spec.directory, int(spec.umask, 8), account, keeps_rights=not spec.no_new_privs, limits=bounds)
+
+
+def _from_files(paths: list[str]) -> dict[str, str]:
+    from efsupervisor.task import envfile  # late: few tasks have such files
+
+    return envfile.read(paths)
 
 
 def _clean(account: Account | None) -> dict[str, str]:
@@ -115,13 +131,24 @@ def _account(spec: TaskSpec) -> Account | None:
         raise SpawnFailed("privileges", errno.EINVAL, f"user {user!r} does not exist on this machine", transient=False) from None
     gid = entry.pw_gid
     if group:
-        try:
-            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
-        except KeyError:
-            raise SpawnFailed("privileges", errno.EINVAL, f"group {group!r} does not exist on this machine", transient=False) from None
+        gid = _group(group)
     if os.geteuid() != 0 and entry.pw_uid != os.geteuid():
         raise SpawnFailed("privileges", errno.EPERM, f"only root can run a task as user {user!r}: start the supervisor as root", transient=False)
-    return Account(entry.pw_name, entry.pw_uid, gid, os.getgrouplist(entry.pw_name, gid), entry.pw_dir, entry.pw_shell)
+    groups = os.getgrouplist(entry.pw_name, gid) + [_group(name) for name in spec.groups]
+    return Account(entry.pw_name, entry.pw_uid, gid, groups, entry.pw_dir, entry.pw_shell)
+
+
+def _group(name: str) -> int:
+    try:
+        return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise SpawnFailed("privileges", errno.EINVAL, f"group {name!r} does not exist on this machine", transient=False) from None
+
+
+def ids(spec: TaskSpec) -> tuple[int, int]:
+    """User and group that the program will have.  SpawnFailed as for `plan`."""
+    account = _account(spec)
+    return (account.uid, account.gid) if account is not None else (os.geteuid(), os.getegid())
 
 
 def _own_account() -> Account:
@@ -172,6 +199,8 @@ def refusal(stage: str, number: int, argv: list[str]) -> SpawnFailed:
         sentence = f"{argv[0]!r} cannot be executed: {reason}"
     elif stage == "directory":
         sentence = f"the working directory cannot be entered: {reason}"
+    elif stage in limits.SENTENCES:
+        sentence = f"{limits.SENTENCES[stage]}: {reason}"
     elif stage == "privileges":
         sentence = f"the user could not be changed to: {reason}"
     else:
@@ -183,29 +212,71 @@ def _child(
     system: Real, paths: TaskPaths, what: Plan, stdio: tuple[int, int, int], pipe: int, incarnation: int, started_ns: int, boot: str
 ) -> None:
     """Runs in the child and never returns."""
-    steps: dict[str, Callable[[], None]] = {
-        "session": os.setsid,
-        "record": lambda: _record(system, paths, incarnation, started_ns, boot),
-        "signals": lambda: _default_signals(system),
-        "umask": lambda: _umask(what.umask),
-        "privileges": lambda: _become(system, what.account, keeps_rights=what.keeps_rights),
-        "directory": lambda: os.chdir(what.directory or "/"),
-        "stdio": lambda: _stdio(stdio),
-        "exec": lambda: os.execvpe(what.argv[0], what.argv, what.environment),
-    }
-    stage = "session"
-    number = errno.EINVAL
+    steps = _steps(system, what, stdio) | {"record": lambda: _record(system, paths, incarnation, started_ns, boot)}
+    stage, number = "session", errno.EINVAL
     try:
-        for stage in STAGES[1:]:
-            steps[stage]()
-    except OSError as error:
-        number = error.errno or errno.EINVAL
-    except ValueError:  # a NUL in an argument
-        number = errno.EINVAL
+        stage, number = _walk(steps, STAGES[1:])
     finally:
         with contextlib.suppress(OSError):
             os.write(pipe, _MESSAGE.pack(STAGES.index(stage), number))
         os._exit(127)
+
+
+def _steps(system: Real, what: Plan, stdio: tuple[int, int, int]) -> dict[str, Callable[[], None]]:
+    """What every child of a worker does before it executes, by stage."""
+    return {
+        "session": os.setsid,
+        "signals": lambda: _default_signals(system),
+        "umask": lambda: _umask(what.umask),
+        "cgroup": lambda: _join(what.cgroup),
+        **limits.stages(system, what.limits),
+        "privileges": lambda: _become(system, what.account, keeps_rights=what.keeps_rights),
+        "parent": system.die_with_parent,
+        "directory": lambda: os.chdir(what.directory or "/"),
+        "stdio": lambda: _stdio(stdio),
+        "exec": lambda: os.execvpe(what.argv[0], what.argv, what.environment),
+    }
+
+
+def _walk(steps: dict[str, Callable[[], None]], stages: Sequence[str]) -> tuple[str, int]:
+    """Through the stages; returns only when one failed: which, and the error's number."""
+    stage = stages[0]
+    try:
+        for stage in stages:
+            steps[stage]()
+    except OSError as error:
+        return stage, error.errno or errno.EINVAL
+    except ValueError:  # a NUL in an argument
+        return stage, errno.EINVAL
+    return stage, errno.EINVAL
+
+
+def beside(system: Real, what: Plan, output: int) -> int:
+    """Fork a command that runs beside the program, its stdin empty, its stdout and stderr `output`; its pid.  OSError when there is no child.  One
+    that cannot be executed says why in its output and ends with status 127."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = system.fork()
+        if pid == 0:
+            _beside(system, what, output)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def _beside(system: Real, what: Plan, output: int) -> None:
+    """Runs in the child and never returns."""
+    try:
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        stage, number = _walk(_steps(system, what, (null, output, output)), _BESIDE)
+        os.write(output, refusal(stage, number, what.argv).message.encode() + b"\n")
+    finally:
+        os._exit(127)
+
+
+def _join(cgroup: int) -> None:
+    if cgroup >= 0:
+        os.write(cgroup, b"0")
 
 
 def _record(system: Real, paths: TaskPaths, incarnation: int, started_ns: int, boot: str) -> None:

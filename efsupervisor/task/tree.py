@@ -10,6 +10,7 @@ Signals go through pidfds that were opened and then checked to be of the process
 from __future__ import annotations
 
 import os
+import signal
 
 from efsupervisor.system import Real
 
@@ -40,12 +41,20 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def kill_below(system: Real) -> int:
+    """SIGKILL for everything below this process; how many there were."""
+    found = descendants(os.getpid())
+    for pid in found:
+        signal_one(system, pid, signal.SIGKILL, member=True)
+    return len(found)
+
+
 def strays(session: int, cookie: bytes, own: int) -> list[int]:
     """Living processes of a session (0: of none, for that is where the kernel's threads are) or with the cookie in their environment; `own` (the
     caller) is never among them."""
     found = []
     for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) not in (own, 1) and ((session and _session(name) == session) or _has_cookie(name, cookie)):
+        if name.isdigit() and int(name) not in (own, 1) and ((session and _session(name) == session) or has_cookie(name, cookie)):
             found.append(int(name))
     return found
 
@@ -59,7 +68,8 @@ def _session(pid: str) -> int:
     return -1 if fields[0] in b"ZX" else int(fields[3])
 
 
-def _has_cookie(pid: str, cookie: bytes) -> bool:
+def has_cookie(pid: str, cookie: bytes) -> bool:
+    """Whether a process has the mark of the task in its environment."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return cookie in file.read().split(b"\0")

@@ -47,6 +47,7 @@ from efsupervisor.reactor import HANGUP, READ, Reactor, Timer
 from efsupervisor.states import Goal, State
 from efsupervisor.system import Real, boot_id
 from efsupervisor.task import policy, queue, spawn, tree
+from efsupervisor.task.around import Around, Ears
 from efsupervisor.task.lifecycle import Effect, Event, Phase, shown, step
 from efsupervisor.task.lives import BEGIN, END, Life, Lives
 from efsupervisor.task.outlets import Outlets
@@ -98,7 +99,9 @@ class Worker:
         )
         self._paths = self._seat.paths
         self._cookie = spawn.cookie(wiring).encode()
+        self._around = Around(self._seat, self._cookie, Ears(self._ready, self._unwell, self._program_said, self._extended))
         saved = read_state(self._paths)
+        self._saved_running = saved.incarnation if saved is not None and saved.state is State.RUNNING else 0
         self._goal = Goal.ACT
         self._goal_known = False
         self._phase = Phase.IDLE
@@ -112,13 +115,18 @@ class Worker:
         self._failures = saved.failures if saved and not saved.final else 0
         self._restarts = saved.restarts if saved else 0
         self._starts: list[float] = []
+        self._out_from = 0
         self._shortages = 0
         self._status: int | None = saved.exit_status if saved else None
         self._status_known = saved.exit_known if saved else True
+        self._delays = 0
+        self._ready_once = False
+        self._why_unwell = ""
         self._verdict: policy.Verdict | None = None
         self._prejudged: policy.Verdict | None = None
         self._wanted_again = False
         self._deadline: Timer | None = None
+        self._deadline_event = Event.DUE
         self._done_with = False
         self._program: Program | None = None
         self._failure_fd = -1
@@ -174,7 +182,7 @@ class Worker:
         if program is not None and alive:
             self._reactor.watch(program.pidfd, READ, self._program_ready)
             self._say("INFO", f"took over the running program (pid {program.pid}, life {life.incarnation})")
-            self._enter_adopted(program)
+            self._enter_adopted(program, life.out_end, was_running=life.incarnation == self._saved_running)
             self._outlets.ring_state()
             return
         started = record is not None and record.incarnation == life.incarnation
@@ -190,20 +198,23 @@ class Worker:
             )
         self._phase = Phase.RUNNING
         self._told = State.RUNNING
+        self._ready_once = life.incarnation == self._saved_running
         self._say("INFO", f"the program of life {life.incarnation} ended while no worker watched it")
         self._find_status()
 
-    def _enter_adopted(self, program: Program) -> None:
+    def _enter_adopted(self, program: Program, out_from: int, *, was_running: bool) -> None:
         lived_s = self._system.monotonic() - program.started
         self._starts.append(program.started)
-        startsecs = self._seat.spec.startsecs
-        if lived_s >= startsecs:
-            self._phase = Phase.RUNNING
-        else:
-            self._phase = Phase.STARTING
-            self._arm(startsecs - lived_s, Event.LASTED)
+        self._around.adopt(program)
+        self._ready_once = was_running if self._seat.spec.ready is not None else lived_s >= self._seat.spec.startsecs
+        self._phase = Phase.RUNNING if self._ready_once else Phase.STARTING
         self._told = self._state()
         self._report("adopted")
+        if self._ready_once:
+            self._around.running(fresh=False)
+        else:
+            self._arm_start(lived_s)
+            self._around.await_ready(out_from)
 
     # The life-cycle ---------------------------------------------------------------------------------------------------------------------------------
 
@@ -223,10 +234,18 @@ class Worker:
 
     def _perform(self, effect: Effect, event: Event) -> None:
         match effect:
+            case Effect.PREPARE:
+                self._prepare()
             case Effect.SPAWN:
                 self._spawn()
             case Effect.ARM_STARTSECS:
-                self._arm(self._seat.spec.startsecs, Event.LASTED)
+                self._arm_start(0.0)
+            case Effect.STARTED:
+                self._ready_once = True
+                self._reason = ""
+                self._around.running(fresh=True)
+            case Effect.PART:
+                self._around.part(lambda: self._feed(Event.PARTED))
             case Effect.ARM_DELAY:
                 delay_s = self._verdict.delay_s if self._verdict else 0.0
                 self._arm(delay_s, Event.DUE)
@@ -237,6 +256,7 @@ class Worker:
             case Effect.SIGNAL:
                 self._signal(self._stop_signal())
             case Effect.KILL:
+                self._around.kill()
                 self._signal(signal.SIGKILL)
             case Effect.CLOSE_LIFE:
                 self._begin_closing()
@@ -253,7 +273,23 @@ class Worker:
 
     def _arm(self, delay_s: float, event: Event) -> None:
         self._disarm()
-        self._deadline = self._reactor.after(self._reactor_delay(delay_s), lambda: self._feed(event))
+        self._deadline_event = event
+        self._deadline = self._reactor.after(self._reactor_delay(delay_s), lambda: self._deadline_over(event))
+
+    def _arm_start(self, lived_s: float) -> None:
+        """The deadline of STARTING: startsecs, or the start time-out where a readiness is configured."""
+        ready = self._seat.spec.ready
+        if ready is None:
+            self._arm(self._seat.spec.startsecs - lived_s, Event.LASTED)
+        else:
+            self._arm(ready.start_timeout_s - lived_s, Event.UNWELL)
+
+    def _deadline_over(self, event: Event) -> None:
+        ready = self._seat.spec.ready
+        if event is Event.UNWELL and ready is not None:
+            self._unwell(f"not ready within start_timeout_s ({ready.start_timeout_s:g} s): {self._around.waits_for}")
+        else:
+            self._feed(event)
 
     def _reactor_delay(self, delay_s: float) -> float:
         return max(0.0, delay_s) + self._system.monotonic() - self._reactor.now
@@ -263,10 +299,49 @@ class Worker:
             self._deadline.cancel()
             self._deadline = None
 
+    # What the care for the program says -------------------------------------------------------------------------------------------------------------
+
+    def _ready(self) -> None:
+        self._feed(Event.LASTED)
+
+    def _unwell(self, why: str) -> None:
+        """It is ended, and judged as failed; a word that comes too late changes nothing."""
+        if self._phase in (Phase.STARTING, Phase.RUNNING):
+            self._why_unwell = self._reason = why
+            self._seat.alert("unwell", why)
+            self._feed(Event.UNWELL)
+
+    def _program_said(self, status: str) -> None:
+        if self._phase in (Phase.STARTING, Phase.RUNNING):
+            self._reason = status
+            self._changed_a_little()
+
+    def _extended(self, seconds: float) -> None:
+        """The program wants time for what it is doing: coming up, or going down."""
+        until = self._reactor.now + seconds
+        if self._deadline is not None and self._deadline_event in (Event.UNWELL, Event.GRACE_OVER) and until > self._deadline.deadline:
+            self._arm(seconds, self._deadline_event)
+
     # Starting ---------------------------------------------------------------------------------------------------------------------------------------
 
+    def _prepare(self) -> None:
+        """Everything before the fork; the program's own part begins when that is done."""
+        self._reason, self._why_unwell, self._ready_once = "", "", False
+        try:
+            self._around.prepare(self._next_incarnation(), self._prepared)
+        except SpawnFailed as failed:
+            self._not_spawned(failed)
+
+    def _prepared(self, why_not: str) -> None:
+        if why_not:
+            self._not_spawned(SpawnFailed("hook", 0, why_not, transient=False))
+        else:
+            self._feed(Event.PREPARED)
+
+    def _next_incarnation(self) -> int:
+        return max(self._lives.incarnation + 1, self._stdin.incarnation)
+
     def _spawn(self) -> None:
-        self._reason = ""
         try:
             self._try_spawn()
         except SpawnFailed as failed:
@@ -276,18 +351,19 @@ class Worker:
 
     def _try_spawn(self) -> None:
         spec, system, paths = self._seat.spec, self._system, self._paths
-        incarnation = max(self._lives.incarnation + 1, self._stdin.incarnation)
-        what = spawn.plan(self._seat.wiring, incarnation)
+        incarnation = self._next_incarnation()
+        what = self._around.plan(incarnation)
         opened: list[int] = []
         try:
             opened.append(self._stdin.open(incarnation))
             opened.append(system.open(paths.fifo("out"), os.O_RDWR))
             opened.append(opened[1] if spec.redirect_stderr else system.open(paths.fifo("err"), os.O_RDWR))
+            self._out_from = self._out.end
             self._lives.append(Life(BEGIN, incarnation, system.wall_ns(), self._out.end, self._err_end()))
             system.fault("life:begun")
             child = spawn.spawn(system, paths, what, (opened[0], opened[1], opened[2]), incarnation, self._boot)
         finally:
-            for fd in set(opened):
+            for fd in {*opened, what.cgroup} - {-1}:
                 system.close(fd)
         now = system.monotonic()
         self._starts = [*(t for t in self._starts if now - t < spec.restart_period_s), now]
@@ -296,6 +372,7 @@ class Worker:
             started=now,
         )
         self._finished = False
+        self._around.born(self._program)
         self._failure_fd = child.failure
         self._reactor.watch(child.failure, READ | HANGUP, self._spawn_result)
         self._reactor.watch(child.pidfd, READ, self._program_ready)
@@ -315,7 +392,8 @@ class Worker:
         if self._phase is Phase.SPAWNING:
             self._feed(Event.EXECUTED)
             self._report(State.STARTING)
-        if self._seat.spec.startsecs <= 0 and self._phase is Phase.STARTING:
+            self._around.await_ready(self._out_from)
+        if self._seat.spec.startsecs <= 0 and self._seat.spec.ready is None and self._phase is Phase.STARTING:
             self._disarm()
             self._feed(Event.LASTED)
         self._stdin.began()
@@ -356,11 +434,15 @@ class Worker:
     def _child_died(self, _number: int) -> None:
         """SIGCHLD: orphans of the tree are ours to reap; the program's own status is kept for it."""
         reaped, _left = tree.reap_all(self._system)
-        program = self._program
-        if program is not None and program.pid in reaped and not program.adopted:
-            program.status, program.reaped = reaped[program.pid], True
+        self._reaped(reaped)
         if self._closing_timer is not None:
             self._close_life()
+
+    def _reaped(self, statuses: dict[int, int]) -> None:
+        program = self._program
+        if program is not None and program.pid in statuses and not program.adopted:
+            program.status, program.reaped = statuses[program.pid], True
+        self._around.reaped(statuses)
 
     def _program_ready(self, _events: int) -> None:
         """The pidfd: the program is dead."""
@@ -439,6 +521,7 @@ class Worker:
     def _begin_closing(self) -> None:
         self._closing_since = self._system.monotonic()
         self._told_leftovers = False
+        self._around.dead()
         self._closing_timer = self._reactor.after(0.0, self._close_life)
         self._close_life()
 
@@ -457,18 +540,18 @@ class Worker:
             return
         self._seat.well("closing")
         self._closing_timer = None
-        self._closed()
+        program, ran = self._program, self._program is not None and self._program.pid > 0 and self._prejudged is None
+        self._around.exited(program.status if program else None, ran=ran, hurried=self._goal is Goal.TRM, then=self._closed)
 
     def _closing_step(self) -> float | None:
         """None: closed.  Else seconds until the next try."""
         program = self._program
         waited_s = self._system.monotonic() - self._closing_since
-        if program is not None:
-            left = self._sweep(program)
-            if left and waited_s < TREE_WAIT_S:
-                return 0.05
-            if left:
-                self._seat.alert("unkillable", f"{left} processes of the tree do not die; going on without them")
+        left = self._sweep(program)
+        if left and waited_s < TREE_WAIT_S:
+            return 0.05
+        if left:
+            self._seat.alert("unkillable", f"{left} processes of the tree do not die; going on without them")
         drained = self._drain()
         if not drained and waited_s < self._seat.spec.drain_s + (TREE_WAIT_S if program is None else 0):
             return 0.05
@@ -493,16 +576,19 @@ class Worker:
     def _own_death(self) -> bool:
         return self._goal is Goal.ACT and not self._done_with and self._program is not None and self._program.pid > 0
 
-    def _sweep(self, program: Program) -> int:
-        """Kill what is left of the tree; how many are still there."""
-        if program.adopted:
+    def _sweep(self, program: Program | None) -> int:
+        """Kill what is left of the tree, or, without a program, of what ran before it; how many are still there."""
+        self._around.kill()
+        if program is not None and program.adopted:
             left = program.kill_leftovers(self._cookie) if program.pid else 0
         else:
-            _reaped, children = tree.reap_all(self._system)
-            left = program.kill_leftovers(self._cookie) if children else 0
-        if left and not self._told_leftovers:
+            reaped, children = tree.reap_all(self._system)
+            self._reaped(reaped)
+            left = (program.kill_leftovers(self._cookie) if program is not None else tree.kill_below(self._system)) if children else 0
+        behind = left - len(self._around.errand_pids)
+        if behind > 0 and not self._told_leftovers:
             self._told_leftovers = True
-            self._say("INFO", f"ended {left} process{'es' if left > 1 else ''} that the program had left behind")
+            self._say("INFO", f"ended {behind} process{'es' if behind > 1 else ''} that the program had left behind")
         return left
 
     def _drain(self) -> bool:
@@ -512,6 +598,8 @@ class Worker:
         return all(drained)
 
     def _closed(self) -> None:
+        if self._around.has_exit_hook:
+            self._sweep(None)
         program, self._program = self._program, None
         verdict = self._prejudged or self._judge(program)
         if program is not None:
@@ -524,7 +612,7 @@ class Worker:
             verdict = policy.Verdict(Event.AGAIN, 0.0, 0, "started again as asked")
         elif self._goal is Goal.ACT and self._stdin.poisoned:
             verdict = policy.Verdict(Event.HOPELESS, 0.0, verdict.failures, self._stdin.poisoned)
-        self._failures, self._reason, self._finished = verdict.failures, verdict.reason, verdict.finished
+        self._failures, self._reason, self._finished, self._delays = verdict.failures, verdict.reason, verdict.finished, verdict.delays
         self._verdict = verdict
         self._wanted_again = self._done_with = False
         self._restarts += verdict.event in (Event.AGAIN, Event.LATER)
@@ -536,7 +624,8 @@ class Worker:
         status = None if self._stdin.false_end else (program.status if program else None)
         lived_s = now - program.started if program else 0.0
         recent = sum(1 for started in self._starts if now - started < spec.restart_period_s)
-        return policy.after_death(spec, policy.Death(status, lived_s, self._goal, self._done_with), self._failures, recent)
+        death = policy.Death(status, lived_s, self._goal, self._done_with, self._why_unwell, self._ready_once, self._around.oom_killed())
+        return policy.after_death(spec, death, self._failures, recent, delays=self._delays)
 
     def _rest(self, event: Event) -> None:
         if self._goal is Goal.TRM or event in (Event.TRM, Event.HURRY):
@@ -550,6 +639,7 @@ class Worker:
     def _out_moved(self) -> None:
         if self._outlets.moved(self._out.end):
             self._out.pause("lag")
+        self._around.wrote()
         self._changed_a_little()
 
     def _err_watch(self) -> None:
@@ -637,13 +727,15 @@ class Worker:
         if wish.goal is Goal.ACT:
             self._asked_by = "" if repeated else wish.asked_by
             if not repeated or self._phase is Phase.IDLE:
-                self._wanted_again = self._phase in (Phase.STOPPING, Phase.KILLING, Phase.CLOSING)
+                self._wanted_again = self._phase in (Phase.PARTING, Phase.STOPPING, Phase.KILLING, Phase.CLOSING)
                 self._feed(Event.ACT)
             return
         self._reason = f"asked by {wish.asked_by}" if wish.asked_by else ""
         self._feed(Event.TRM)
+        self._around.hurry(self._seat.spec.stopwaitsecs)
         if wish.asked_by == "now":
             self._feed(Event.HURRY)
+            self._around.hurry(0.0)
 
     def _put(self, wish: PutEvent) -> PutDone:
         try:
@@ -725,7 +817,7 @@ class Worker:
             exit_status=self._status,
             exit_known=self._status_known,
             finished=self._finished and resting,
-            reason=self._reason,
+            reason=self._reason or (self._around.waits_for if self._phase is Phase.STARTING else ""),
             final=resting,
             restarts=self._restarts,
             failures=self._failures,

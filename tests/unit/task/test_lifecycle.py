@@ -17,13 +17,22 @@ from efsupervisor.task.lifecycle import TABLE, Effect, Event, Phase, Step, shown
 
 WISHES = (Event.ACT, Event.TRM, Event.DONE_WITH, Event.HURRY)
 VERDICTS = (Event.AGAIN, Event.LATER, Event.ENOUGH, Event.HOPELESS)
-DEADLINE = {Effect.ARM_STARTSECS: Event.LASTED, Effect.ARM_DELAY: Event.DUE, Effect.ARM_GRACE: Event.GRACE_OVER}
-OWNED = {Phase.STARTING: Event.LASTED, Phase.WAITING: Event.DUE, Phase.STOPPING: Event.GRACE_OVER}
+DEADLINE = {Effect.ARM_DELAY: Event.DUE, Effect.ARM_GRACE: Event.GRACE_OVER}
+OWNED = {
+    Phase.STARTING: {Event.LASTED, Event.UNWELL},
+    Phase.WAITING: {Event.DUE},
+    Phase.PARTING: {Event.GRACE_OVER},
+    Phase.STOPPING: {Event.GRACE_OVER},
+}
+
+
+WITH_CHILD = (Phase.SPAWNING, Phase.STARTING, Phase.RUNNING, Phase.PARTING, Phase.STOPPING, Phase.KILLING)
 
 
 class World(NamedTuple):
     """One situation.  child: none, forked (not executed yet), running.  deadline: what it would say.  closing: a life is being closed.  open: a life
-    was begun and is not closed.  signalled, killed: what was sent to this child.  goal and done_with: what decides the verdict."""
+    was begun and is not closed.  signalled, killed: what was sent to this child.  goal and done_with: what decides the verdict.  hook: what a command
+    beside the program will say when it ends.  probed: the task says when it is ready, else startsecs do.  cared: it was told that it is RUNNING."""
 
     phase: Phase
     child: str = "none"
@@ -35,13 +44,18 @@ class World(NamedTuple):
     goal: Goal = Goal.ACT
     done_with: bool = False
     rests: bool = False
+    hook: Event | None = None
+    probed: bool = False
+    cared: bool = False
 
 
 BEGINNINGS = [
     World(Phase.IDLE),
+    World(Phase.IDLE, probed=True),
     World(Phase.IDLE, goal=Goal.TRM),
-    World(Phase.RUNNING, "running", open=True),  # adopted, or ended while nobody watched: its death comes next
+    World(Phase.RUNNING, "running", open=True, cared=True),  # adopted, or ended while nobody watched: its death comes next
     World(Phase.STARTING, "running", Event.LASTED, open=True),
+    World(Phase.STARTING, "running", Event.UNWELL, open=True, probed=True),
 ]
 
 
@@ -57,26 +71,41 @@ def demand(holds: bool, world: World, what: str) -> None:
 def perform(world: World, effect: Effect) -> World:
     """What an effect does; Broken when it must not be done now."""
     match effect:
+        case Effect.PREPARE:
+            demand(world.child == "none" and not world.open and not world.closing and world.hook is None, world, "two starts at once")
+            demand(world.goal is Goal.ACT, world, "a start is prepared that nobody wants")
+            return world._replace(hook=Event.PREPARED, cared=False)
+        case Effect.STARTED:
+            demand(world.child == "running" and not world.cared, world, "nothing is there to be cared for, or it is already")
+            return world._replace(cared=True)
+        case Effect.PART:
+            demand(world.child == "running" and world.hook is None, world, "nobody is there to be parted from")
+            return world._replace(hook=Event.PARTED)
         case Effect.SPAWN:
+            demand(world.hook is None, world, "a program is spawned while its hook runs")
             demand(world.child == "none" and not world.open and not world.closing, world, "a second copy is spawned")
             demand(world.goal is Goal.ACT, world, "a program is spawned that nobody wants")
             return world._replace(child="forked", open=True, signalled=False, killed=False)
-        case Effect.ARM_STARTSECS | Effect.ARM_DELAY | Effect.ARM_GRACE:
+        case Effect.ARM_STARTSECS:
+            demand(world.deadline is None, world, "a second deadline is armed")
+            return world._replace(deadline=Event.UNWELL if world.probed else Event.LASTED)
+        case Effect.ARM_DELAY | Effect.ARM_GRACE:
             demand(world.deadline is None, world, "a second deadline is armed")
             return world._replace(deadline=DEADLINE[effect])
         case Effect.DISARM:
             return world._replace(deadline=None)
         case Effect.SIGNAL:
             demand(world.child != "none", world, "nobody is signalled")
+            demand(world.hook is None or world.deadline is None, world, "a program is signalled while the hook before that runs in its time")
             return world._replace(signalled=True)
         case Effect.KILL:
             demand(world.child != "none" and world.signalled, world, "a program is killed that was never asked to end")
             return world._replace(killed=True)
         case Effect.CLOSE_LIFE:
             demand(world.child == "none", world, "the life of a running program is closed")
-            return world._replace(closing=True)
+            return world._replace(closing=True, hook=None)  # errands end with the life
         case Effect.REST:
-            demand(world.child == "none" and not world.closing and not world.open, world, "it rests with something left")
+            demand(world.child == "none" and not world.closing and not world.open and world.hook is None, world, "it rests with something left")
             return world._replace(rests=True)
 
 
@@ -89,7 +118,9 @@ def feed(world: World, event: Event) -> World:
     if event is Event.DONE_WITH:
         world = world._replace(done_with=True)
     if event in VERDICTS:
-        world = world._replace(closing=False, open=False, done_with=False)
+        world = world._replace(closing=False, open=False, done_with=False, cared=False)
+    if event is world.hook or event is Event.REFUSED:
+        world = world._replace(hook=None)
     if event is world.deadline:
         world = world._replace(deadline=None)
     phase, effects = step(world.phase, event)
@@ -103,6 +134,14 @@ def outside(world: World) -> Iterator[tuple[Event, World]]:
     """What the kernel, the clock and the closing of a life can say now, and the world in which they say it."""
     if world.deadline is not None:
         yield world.deadline, world
+    if world.hook is not None:
+        yield world.hook, world
+    if world.phase is Phase.PREPARING:
+        yield Event.REFUSED, world
+    if world.probed and world.phase is Phase.STARTING:
+        yield Event.LASTED, world
+    if world.phase in (Phase.STARTING, Phase.RUNNING):
+        yield Event.UNWELL, world
     if world.child == "forked":
         if world.phase is Phase.SPAWNING:  # the worker looks at its pipe for the news of the exec in this phase only
             yield Event.EXECUTED, world._replace(child="running")
@@ -159,15 +198,33 @@ def test_no_cell_is_dead() -> None:
 @pytest.mark.parametrize("phase", Phase)
 def test_the_one_deadline_of_a_phase_is_armed_in_that_phase_and_in_no_other(phase: Phase) -> None:
     found = {world.deadline for world in WORLDS if world.phase is phase}
-    assert found == {OWNED.get(phase)}
+    assert found == OWNED.get(phase, {None})
 
 
 def test_a_phase_says_whether_there_is_a_child_and_whether_a_life_is_open() -> None:
     for world in WORLDS:
-        assert (world.child != "none") == (world.phase in (Phase.SPAWNING, Phase.STARTING, Phase.RUNNING, Phase.STOPPING, Phase.KILLING)), world
+        assert (world.child != "none") == (world.phase in WITH_CHILD), world
         assert world.closing == (world.phase in (Phase.ENDING, Phase.CLOSING)), world
-        assert world.open == (world.phase not in (Phase.IDLE, Phase.WAITING, Phase.REST)), world
+        assert world.open or world.phase in (Phase.IDLE, Phase.WAITING, Phase.REST, Phase.PREPARING, Phase.ENDING, Phase.CLOSING), world
+        assert not (world.open and world.phase in (Phase.IDLE, Phase.WAITING, Phase.REST, Phase.PREPARING)), world
         assert world.rests == (world.phase is Phase.REST), world
+
+
+def test_a_program_is_cared_for_exactly_while_it_is_running_and_on_its_way_out() -> None:
+    assert all(world.cared for world in WORLDS if world.phase is Phase.RUNNING)
+    assert not any(world.cared for world in WORLDS if world.phase in (Phase.PREPARING, Phase.SPAWNING, Phase.STARTING, Phase.WAITING, Phase.REST))
+
+
+def test_a_hook_runs_only_before_a_start_and_before_a_stop() -> None:
+    assert {world.phase for world in WORLDS if world.hook is Event.PREPARED} == {Phase.PREPARING}
+    assert {world.phase for world in WORLDS if world.hook is Event.PARTED} == {Phase.PARTING, Phase.KILLING}
+
+
+def test_a_program_that_is_not_well_is_asked_to_end_and_judged_like_any_other_end() -> None:
+    for world in WORLDS:
+        if world.phase in (Phase.STARTING, Phase.RUNNING):
+            ended = feed(world, Event.UNWELL)
+            assert (ended.phase, ended.deadline, ended.goal) == (Phase.PARTING, Event.GRACE_OVER, world.goal)
 
 
 def test_a_program_is_killed_only_after_it_was_asked_to_end() -> None:
@@ -229,6 +286,8 @@ def test_every_phase_has_a_public_state_and_only_rest_has_several() -> None:
     ("phase", "event", "wrong"),
     [
         (Phase.RUNNING, Event.TRM, Step(Phase.KILLING, (Effect.KILL,))),  # no grace
+        (Phase.RUNNING, Event.UNWELL, Step(Phase.PREPARING, (Effect.PREPARE,))),  # a second copy
+        (Phase.PREPARING, Event.TRM, Step(Phase.REST, (Effect.DISARM, Effect.REST))),  # leaves a hook behind
         (Phase.STOPPING, Event.DIED, Step(Phase.SPAWNING, (Effect.DISARM, Effect.SPAWN))),  # a life that is not closed
         (Phase.STARTING, Event.TRM, Step(Phase.STOPPING, (Effect.SIGNAL, Effect.ARM_GRACE))),  # two deadlines
         (Phase.RUNNING, Event.DONE_WITH, Step(Phase.REST, (Effect.REST,))),  # leaves a program behind
