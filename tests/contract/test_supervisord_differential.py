@@ -249,6 +249,7 @@ def test_what_is_imported_loads_to_the_same_tasks(piece: int, tmp_path: Path) ->
         again = parse(as_yaml(config).encode(), str(folder / "efsupervisor.yaml"))
         assert [plain(task) for task in again.tasks] == [plain(task) for task in config.tasks], f"seed {SEED + number}"
         assert again.groups == config.groups, f"seed {SEED + number}"
+        assert (again.supervisor.xmlrpc, again.supervisor.web) == (config.supervisor.xmlrpc, config.supervisor.web), f"seed {SEED + number}"
         compared += len(config.tasks)
     assert compared > COUNT // 5 / PIECES
 

@@ -150,8 +150,6 @@ def _note_kind(kind: str, section: str, document: Document, notes: Notes) -> Non
         notes.add(part.file, part.line, f"[{shown(section)}]", "event listeners are not run")
     elif kind == "fcgi-program":
         notes.add(part.file, part.line, f"[{shown(section)}]", "programs that share a socket are not run")
-    elif kind in ("unix_http_server", "inet_http_server"):
-        notes.add(part.file, part.line, f"[{shown(section)}]", "is not listened on; use efctl")
     for channel in ("stdout", "stderr"):
         for option in (f"{channel}_capture_maxbytes", f"{channel}_events_enabled"):
             value = part.options.get(option)

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from efsupervisor.conf.names import shown
-from efsupervisor.conf.schema import Config, DaemonSpec, GroupSpec, TaskSpec
-from efsupervisor.conf.tables import TASK
+from efsupervisor.conf.schema import Config, DaemonSpec, GroupSpec, TaskSpec, XmlRpcSpec
+from efsupervisor.conf.tables import TASK, XMLRPC
 
 _LEFT_OUT = frozenset({"input", "output", "process_name", "instances", "first_instance"})
 _DEFAULTS = msgspec.structs.asdict(TaskSpec(name="", command=[]))
@@ -59,7 +59,10 @@ def _supervisor(config: Config) -> list[str]:
     lines = ["supervisor:", f"  log_level: {config.supervisor.log_level}"]
     if config.supervisor.var:
         lines.append(f"  var: {_text(config.supervisor.var)}")
-    return [*lines, "  web:", f"    enabled: {_value(config.supervisor.web.enabled)}"]
+    lines += ["  web:", f"    enabled: {_value(config.supervisor.web.enabled)}", f"    port: {config.supervisor.web.port}"]
+    rpc = config.supervisor.xmlrpc
+    said = {key: getattr(rpc, key) for key in XMLRPC if getattr(rpc, key) != getattr(XmlRpcSpec(), key)}
+    return [*lines, *(["  xmlrpc:"] if said else []), *(f"    {key}: {_value(value)}" for key, value in said.items())]
 
 
 def _task(task: TaskSpec) -> list[str]:

@@ -19,6 +19,7 @@ from efsupervisor.conf.convert import Unfit
 from efsupervisor.conf.findings import Findings
 from efsupervisor.conf.ini import var
 from efsupervisor.conf.ini.carry import Carried, carry, note_what_is_left
+from efsupervisor.conf.ini.doors import with_doors
 from efsupervisor.conf.ini.lines import Document
 from efsupervisor.conf.ini.percent import expanded
 from efsupervisor.conf.ini.resolve import Notes, Resolver
@@ -88,7 +89,7 @@ class _Loading:
         servers = resolver.servers()
         note_what_is_left(self._document, self._notes)
         carried = carry(groups, resolver.listeners, resolver.fcgi, self._notes)
-        supervisor = self._supervisor(daemon)
+        supervisor = self._supervisor(msgspec.structs.replace(daemon, servers=servers))
         for task in carried.tasks:
             self._check_size(task)
         if self._first:
@@ -177,6 +178,7 @@ class _Loading:
 
     def _supervisor(self, daemon: DaemonSpec) -> SupervisorSpec:
         spec = SupervisorSpec(var="", log_level=_LEVELS[daemon.loglevel], web=WebSpec(enabled=False))
+        spec = with_doors(spec, daemon, self._path, self._notes)
         part = self._document.parts.get(OURS)
         for key, value in part.options.items() if part is not None else ():
             try:

@@ -14,11 +14,17 @@ from efsupervisor.errors import TABLE, Code, EfError
     ("words", "expected"),
     [
         ("", Options()),
-        ("-c a.yaml -n", Options(configuration="a.yaml", nodaemon=True)),
+        ("-c a.yaml -n", Options(configuration="a.yaml", nodaemon=True, said=(("nodaemon", "true"),))),
+        ("-nca.yaml", Options(configuration="a.yaml", nodaemon=True, said=(("nodaemon", "true"),))),
+        ("-u nobody -l/x --loglevel=debug -kt", Options(said=(
+            ("user", "nobody"), ("logfile", "/x"), ("loglevel", "debug"), ("nocleanup", "true"), ("strip_ansi", "true"),
+        ))),
         ("-ca.yaml", Options(configuration="a.yaml")),
-        ("--configuration=a=b.yaml --nodaemon", Options(configuration="a=b.yaml", nodaemon=True)),
-        ("-n --follow one,two,", Options(nodaemon=True, follow=("one", "two"))),
+        ("--configuration=a=b.yaml --nodaemon", Options(configuration="a=b.yaml", nodaemon=True, said=(("nodaemon", "true"),))),
+        ("-n --follow one,two,", Options(nodaemon=True, follow=("one", "two"), said=(("nodaemon", "true"),))),
         ("--version", Options(version=True)),
+        ("-v", Options(version=True)),
+        ("--var=/srv/x", Options(var="/srv/x")),
         ("-h", Options(help=True)),
     ],
 )
