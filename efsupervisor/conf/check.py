@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from efsupervisor.conf import endpoint
+from efsupervisor.conf.check_depend import check_dependencies
 from efsupervisor.conf.check_groups import check_groups, check_schedules
 from efsupervisor.conf.check_supervisor import check_supervisor
 from efsupervisor.conf.draft import Draft, Flow, Group, Schedule, Task, known_tasks, place
@@ -43,6 +44,7 @@ def check(draft: Draft) -> None:
     for flow in draft.flows:
         _check_flow(flow, tasks)
     _check_cycles(draft.flows, tasks)
+    check_dependencies(draft, tasks)
     check_groups(draft, tasks)
     check_schedules(draft, tasks)
 

@@ -45,6 +45,7 @@ SUPERVISOR: dict[str, Meaning] = {
     "result": Meaning("mapping", "defaults", "the result collector; see below"),
     "post": Meaning("mapping", "defaults", "how collectors post; see below"),
     "xmlrpc": Meaning("mapping", "defaults", "supervisord's XML-RPC, for ``supervisorctl``; see below"),
+    "parallel_starts": Meaning("number", "0", "how many tasks may be starting at once, in order of ``priority``; 0 is no bound"),
 }
 
 TASK: dict[str, Meaning] = {
@@ -163,6 +164,14 @@ TASK: dict[str, Meaning] = {
     "max_cpu": Meaning("number", "0", "percent of one processor, over ``usage_s``, that the whole tree may use before it is restarted; 0 without limit"),
     "usage_s": Meaning("duration", "10s", "how often ``max_rss`` and ``max_cpu`` are looked at"),
     "cgroup": Meaning("mapping", "none", "limits kept by the kernel for the whole tree (cgroup v2); see below"),
+    "depends_on": Meaning(
+        "names or mapping",
+        "none",
+        "tasks or groups that come first.  It is started when each of them is as its condition says, and stopped before them.  A name alone waits "
+        "for ``ready``; else ``NAME: CONDITION``: ``started`` (its program runs), ``ready`` (RUNNING), ``healthy`` (and nothing ails it), "
+        "``completed`` (EXITED), ``completed_successfully`` (with a status of ``exitcodes``).  What is needed and does not run is started too",
+    ),
+    "restart_with": Meaning("true or false", "false", "when something that it depends on is restarted by command, it is restarted too"),
 }
 
 READY: dict[str, Meaning] = {

@@ -132,7 +132,8 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     name of setrlimit(2), -1 for infinity. nice, cpu_affinity: 0 and () leave what is inherited. ionice: `idle`, `best-effort:N`, `realtime:N` or
     empty. groups: supplementary groups beside the user's own. environment_files: read at each start. secrets: name to the path of a file whose
     content the program finds. max_rss: bytes of the whole tree; max_cpu: percent of one core, averaged over usage_s; 0 is no limit; both are
-    looked at each usage_s.
+    looked at each usage_s. depends_on: name of a task or group to a condition: `started`, `ready` (RUNNING), `healthy`, `completed` or
+    `completed_successfully`. restart_with: when something that it depends on is restarted by command, it is too.
     """
 
     name: str
@@ -202,6 +203,8 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_cpu: int = 0
     usage_s: float = 10.0
     cgroup: CgroupSpec | None = None
+    depends_on: dict[str, str] = {}
+    restart_with: bool = False
 
     def kept(self, channel: str) -> OutputSpec:
         """How one channel (`out` or `err`) is kept: `output`, with the sizes of its log file where those are said."""
@@ -340,7 +343,7 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon itself.  var: folder of its state, relative to the configuration file's folder.  ping_s / ping_deadline_s: how often a worker is
     asked for a sign of life, and how long it may take before it is replaced.  shutdown_s: longest wait for all tasks at shutdown, 0 for their own
     limits. log_format: `text` or `json`.  services: false runs no siblings at all.  heartbeat_s / heartbeat_deadline_s: the same for siblings.
-    history: ended runs that are kept.  alerts: alerts that are kept."""
+    history: ended runs that are kept.  alerts: alerts that are kept.  parallel_starts: tasks that may be starting at once, 0 for no bound."""
 
     var: str = "../var"
     log_level: str = "info"
@@ -360,6 +363,7 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True):
     result: ResultSpec = ResultSpec()
     post: PostSpec = PostSpec()
     xmlrpc: XmlRpcSpec = XmlRpcSpec()
+    parallel_starts: int = 0
 
 
 class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):

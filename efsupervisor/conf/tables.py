@@ -7,6 +7,7 @@ in check.py and its neighbours.
 from __future__ import annotations
 
 from efsupervisor.conf import care, convert, web
+from efsupervisor.conf.conditions import depends_on
 from efsupervisor.conf.fields import (
     Field,
     autorestart,
@@ -174,6 +175,8 @@ TASK: dict[str, Field] = {
     "max_cpu": integer(0, _MANY),
     "usage_s": duration(0.1, 86_400),
     "cgroup": part(CgroupSpec, CGROUP),
+    "depends_on": depends_on,
+    "restart_with": one(convert.boolean),
 }
 
 FLOW: dict[str, Field] = {
@@ -273,6 +276,7 @@ SUPERVISOR: dict[str, Field] = {
     "result": part(ResultSpec, RESULT),
     "post": part(PostSpec, POST),
     "xmlrpc": part(XmlRpcSpec, XMLRPC),
+    "parallel_starts": integer(0, 100_000),
 }
 
 PARTS: dict[str, dict[str, Field]] = {"web": WEB, "resource": RESOURCE, "result": RESULT, "post": POST, "xmlrpc": XMLRPC}

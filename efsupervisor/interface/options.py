@@ -27,7 +27,7 @@ from efsupervisor.conf.tree import Entry, Mapping, Node, Scalar, Sequence
 from efsupervisor.errors import Code, EfError
 
 SECTIONS = frozenset({"input", "output", "environment", "limits", "secrets", *TASK_PARTS})
-LISTS = frozenset({"exitcodes"})
+LISTS = frozenset({"exitcodes", "depends_on"})
 """Keys whose value is a comma list."""
 
 
@@ -47,7 +47,7 @@ def task_spec(name: str, settings: dict[str, str], program: list[str], base: Tas
     elif base is not None:
         found.lines.setdefault("command", 0)
     spec = _with(spec, found.values, settings)
-    check(Draft(SupervisorSpec(), Section(findings, 0, "supervisor"), tasks=[Task(spec, found)]))
+    check(Draft(SupervisorSpec(), Section(findings, 0, "supervisor"), tasks=[Task(msgspec.structs.replace(spec, depends_on={}), found)]))
     if findings:
         findings.refuse()
     return spec
