@@ -18,7 +18,7 @@ from efsupervisor.states import Protocol
 from efsupervisor.system import REAL
 from efsupervisor.task.delivery import saved
 from efsupervisor.task.event import EventStdIn
-from tests.support.naive_supervisor import NaiveRegister
+from tests.support.naive_register import NaiveRegister
 from tests.unit.journal.fakes import Machine, StopAt
 from tests.unit.task.table import Sitting, Table, shut_disk
 

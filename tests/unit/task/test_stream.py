@@ -23,7 +23,7 @@ from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.record import write_state
 from efsupervisor.task.stdin import hint_path, read_hint
 from efsupervisor.task.stream import Slots, StreamStdIn
-from tests.support.naive_supervisor import NaiveRegister
+from tests.support.naive_register import NaiveRegister
 from tests.unit.journal.fakes import Killed, Machine, StopAt
 from tests.unit.task.table import Sitting, Table, holds, shut_disk
 
