@@ -68,6 +68,7 @@ _GROUPS = {
     "schedule": "Schedules: what happens at certain times.",
     "queue": "Queues: what waits in front of tasks.",
     "conf": "Settings of the supervisor, and its configuration file.",
+    "daemon": "The supervisor itself.",
 }
 _ALSO = {name: alias for alias, name in ALIASES.items()}
 

@@ -28,6 +28,7 @@ from efsupervisor.core.ending import Ending
 from efsupervisor.core.fifos import Fifos
 from efsupervisor.core.home import Home
 from efsupervisor.core.orders import Orders
+from efsupervisor.core.place import Place
 from efsupervisor.core.ports import TypeTable
 from efsupervisor.core.puts import ClearQueue, PutQueue, Puts
 from efsupervisor.core.queues import Entry, Queue, Queues
@@ -35,7 +36,6 @@ from efsupervisor.core.reaper import Dead, Reaper, next_dead_child
 from efsupervisor.core.registry import Registry
 from efsupervisor.core.saved import TASK, Merged
 from efsupervisor.core.services import Services
-from efsupervisor.core.sibling import Place
 from efsupervisor.core.store import Store
 from efsupervisor.core.tale import Tale
 from efsupervisor.core.tasks import Link, Task
@@ -56,6 +56,7 @@ from efsupervisor.task.record import unfinish
 
 SAVED_WISH = "an operator before the last start"
 MAX_FAILED_TURNS = 20
+HANDED_DEAD = 1000
 
 class Core:
     """One supervisor.  Owns every Task, its descriptors and its timers.  `home` is locked, `log` and `store` open, the descriptor limit raised,
@@ -154,7 +155,8 @@ class Core:
         self.timetable.keep(self.config.schedules)
         self._reaping.wake()
         former = self.home.former
-        manner = "first start" if not former.existed else "after a clean end" if former.clean else "after an unclean end"
+        end = "an upgrade" if former.upgraded else "a clean end" if former.clean else "an unclean end"
+        manner = f"after {end}" if former.existed else "first start"
         added = sum(noun == TASK for noun, _name in self.merged.added)
         count = f"{len(self.config.tasks)} tasks" + (f" ({added} of them added by command)" if added else "")
         self.log.info(f"efsupervisord {self.version} pid {self.system.getpid()}: {count}, {adopted} workers found, {manner}")
@@ -168,6 +170,21 @@ class Core:
         self._workers.deadline_s = spec.ping_deadline_s
         self.store.retain(spec.history, spec.alerts)
         self.services.configure(spec)
+
+    def dead(self) -> list[tuple[int, int, int]]:
+        """How the last children ended: pid, start time, wait status."""
+        return self._reaper.graveyard.last(HANDED_DEAD)
+
+    def take(self, dead: list[tuple[int, int, int]], again: list[tuple[str, str]]) -> None:
+        """What the Core before us in this process knew (core/handover.py): deaths, and restarts of which the first half was told."""
+        for pid, start_ticks, status in dead:
+            self._reaper.graveyard.bury(Dead(pid, start_ticks, status))
+        for name, asked_by in again:
+            task = self.registry.by_id(short_id(name))
+            if task is not None and task.configured and task.resting:
+                self.act_task([task], asked_by)
+            elif task is not None and task.configured:
+                task.again = asked_by
 
     def leave(self) -> None:
         """In a forked child that is no worker: let go of everything that is the Core's alone."""

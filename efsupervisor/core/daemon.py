@@ -18,12 +18,15 @@ Tell = Callable[[int, str], None]
 """Says the start's outcome once: exit status (0: ready) and a sentence.  Later calls do nothing."""
 
 
-def close_inherited() -> None:
-    """Begin with 0, 1 and 2 and nothing else: whoever started us may have left descriptors open, and every worker would keep them.
+def close_inherited(kept: int = -1) -> None:
+    """Begin with 0, 1 and 2 and nothing else: whoever started us may have left descriptors open, and every worker would keep them.  kept: the lock
+    that an upgrade handed over.
 
     Streams that are missing are opened on /dev/null: a descriptor of ours must never get one of these numbers.
     """
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    if kept > 2:
+        os.closerange(3, kept)
+    os.closerange(max(3, kept + 1), os.sysconf("SC_OPEN_MAX"))
     fd = os.open(os.devnull, os.O_RDWR)
     while fd <= 2:
         fd = os.dup(fd)

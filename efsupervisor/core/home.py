@@ -38,11 +38,13 @@ class CoreRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Former(NamedTuple):
-    """What the last Core left.  existed: there was one.  clean: it had stopped everything.  same_boot: pids of its time still mean something."""
+    """What the last Core left.  existed: there was one.  clean: it had stopped everything.  same_boot: pids of its time still mean something.
+    upgraded: it was this process, and gave way to us."""
 
     existed: bool
     clean: bool
     same_boot: bool
+    upgraded: bool = False
 
 
 FIRST = Former(existed=False, clean=True, same_boot=True)
@@ -103,14 +105,18 @@ class Home:
         write_whole(self._system, self.var + "/core.json", msgspec.json.encode(record))
 
 
-def open_home(var: str, system: Real) -> Home:
-    """Make the folder if it is missing, check it, and become its one supervisor.
+def open_home(var: str, system: Real, handed_fd: int = -1) -> Home:
+    """Make the folder if it is missing, check it, and become its one supervisor.  handed_fd: the lock that the program before us in this process
+    held, ours from now on; -1 for none.
 
     EfError with code ALREADY_RUNNING (somebody is), REFUSED (the folder is not ours alone) or SYSTEM (it cannot be made or written).
     """
     try:
         _prepare(var, system)
-        lock_fd = system.open(var + "/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        lock_fd = _handed(handed_fd, var, system)
+        upgraded = lock_fd >= 0
+        if not upgraded:
+            lock_fd = system.open(var + "/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         what = f"{error.strerror} ({error.filename or var})"
         raise EfError(f"the state folder {var} cannot be used: {what}; see `supervisor: var` in the configuration", Code.SYSTEM) from error
@@ -119,7 +125,18 @@ def open_home(var: str, system: Real) -> Home:
         system.close(lock_fd)
         who = f"pid {former.pid}" if former is not None else "its pid is not known"
         raise EfError(f"another efsupervisord ({who}) already supervises {var}; ask it with efctl", Code.ALREADY_RUNNING)
-    return Home(var, lock_fd, _former(former, os.path.exists(var + "/core.json")), system)
+    return Home(var, lock_fd, _former(former, os.path.exists(var + "/core.json"))._replace(upgraded=upgraded), system)
+
+
+def _handed(fd: int, var: str, system: Real) -> int:
+    """The descriptor when it is this folder's lock; else -1, and it is closed."""
+    if fd < 0:
+        return -1
+    ours, named = system.fstat(fd), system.stat(var + "/lock")
+    if (ours.st_dev, ours.st_ino) == (named.st_dev, named.st_ino):
+        return fd
+    system.close(fd)
+    return -1
 
 
 def read_record(var: str) -> CoreRecord | None:

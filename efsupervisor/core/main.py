@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
 import msgspec
@@ -17,22 +18,25 @@ import efsupervisor
 from efsupervisor.conf.budget import limits, shortages
 from efsupervisor.conf.ini.situation import Situation
 from efsupervisor.conf.schema import Config
-from efsupervisor.core import daemon, options
+from efsupervisor.core import daemon, handover, options, store_schema
 from efsupervisor.core.altering import Altering
 from efsupervisor.core.as_supervisord import AsSupervisord, become, check_parent, situation_of, with_var
 from efsupervisor.core.configuration import Reread, read_configuration
 from efsupervisor.core.control import Control
 from efsupervisor.core.core import Core
-from efsupervisor.core.descriptors import Descriptors
+from efsupervisor.core.descriptors import SIGNALS, Descriptors
 from efsupervisor.core.desk import Desk
 from efsupervisor.core.follow import Followers, welcome
 from efsupervisor.core.home import Home, open_home
+from efsupervisor.core.memory import Memory
 from efsupervisor.core.saved import Merged, merge, with_setting
 from efsupervisor.core.store import Store
+from efsupervisor.core.trial import Finding, examined
 from efsupervisor.core.updating import Updating
+from efsupervisor.core.upgrade import Launch, Upgrade, launched
 from efsupervisor.errors import Code, EfError
 from efsupervisor.log import Log
-from efsupervisor.messages import FromWorker, Hello, Report, ToWorker, decode, encode
+from efsupervisor.messages import PROTOCOL, FromWorker, Hello, Report, ToWorker, decode, encode
 from efsupervisor.states import Goal, State
 from efsupervisor.system import REAL
 from efsupervisor.task import task_type
@@ -44,8 +48,10 @@ VERSION = getattr(efsupervisor, "__version__", "0")
 def main(arguments: list[str] | None = None) -> int:
     """The console script; the exit status."""
     umask = os.umask(0o077)
+    handed = handover.take(os.environ, REAL)
     if arguments is None:
-        daemon.close_inherited()
+        daemon.close_inherited(handed.lock_fd if handed is not None else -1)
+    launch = launched(umask)
     tell = daemon.in_foreground()
     try:
         asked = options.parse(sys.argv[1:] if arguments is None else arguments)
@@ -61,9 +67,12 @@ def main(arguments: list[str] | None = None) -> int:
         elif asked.var:
             config = msgspec.structs.replace(config, supervisor=msgspec.structs.replace(config.supervisor, var=asked.var))
         warnings = affordable(config)
-        if not asked.nodaemon:
+        if asked.check:
+            print(msgspec.json.encode(examined(config, VERSION, os.path.realpath(with_var(config, os.environ).supervisor.var))).decode())
+            return 0
+        if not asked.nodaemon and handed is None:
             tell = daemon.in_background()
-        return serve(config, asked, tell, warnings, situation)
+        return serve(config, asked, tell, warnings, situation, launch, handed)
     except (EfError, OSError) as error:
         status, sentence = daemon.outcome(error)
         tell(status, sentence)
@@ -79,12 +88,21 @@ def affordable(config: Config) -> list[str]:
     return [shortage.sentence for shortage in found]
 
 
-def serve(config: Config, asked: options.Options, tell: daemon.Tell, warnings: list[str], situation: Situation | None = None) -> int:
-    """Become the supervisor of the configuration's `var` and supervise until the end; the exit status.  EfError or OSError: not started."""
+def serve(
+    config: Config,
+    asked: options.Options,
+    tell: daemon.Tell,
+    warnings: list[str],
+    situation: Situation | None,
+    launch: Launch,
+    handed: handover.Handover | None,
+) -> int:
+    """Become the supervisor of the configuration's `var` and supervise until the end; the exit status.  handed: what the program before us in this
+    process left.  EfError or OSError: not started."""
     os.chdir("/")
     chosen = not config.supervisor.var
     config = with_var(config, os.environ)
-    home = open_home(os.path.realpath(config.supervisor.var), REAL)
+    home = open_home(os.path.realpath(config.supervisor.var), REAL, handed.lock_fd if handed is not None else -1)
     if chosen:
         check_parent(home.var)
     descriptors = Descriptors()
@@ -104,7 +122,11 @@ def serve(config: Config, asked: options.Options, tell: daemon.Tell, warnings: l
         manner.begin(core)
     try:
         core.boot()
-        desk = make_desk(core, descriptors, home.announce().since, situation)
+        desk = make_desk(core, descriptors, home.announce().since, launch, situation)
+        if handed is not None:
+            core.take(handed.dead, handed.again)
+            desk.take(handed)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # what came since before execve is heard now
         control = Control(home.var, core.reactor, REAL, log, descriptors, frozenset({0, os.geteuid()}), desk.serve, desk.forget)
     except (EfError, OSError) as error:
         log.error(f"not started: {daemon.outcome(error)[1]}")
@@ -137,13 +159,15 @@ def merged(config: Config, store: Store) -> Merged:
     return merge(config, store.saved(), with_setting, task_type)
 
 
-def make_desk(core: Core, descriptors: Descriptors, since: float, situation: Situation | None = None) -> Desk:
+def make_desk(core: Core, descriptors: Descriptors, since: float, launch: Launch, situation: Situation | None = None) -> Desk:
     """Who answers clients, and what that takes."""
     updating = Updating(core, affordable)
     updating.on_settings.append(core.configure)
     updating.on_schedules = lambda: core.timetable.keep(core.config.schedules)
     reread = Reread(core.config.source, core.reactor, REAL, descriptors, core.leave, situation)
-    return Desk(core, Altering(core, updating, reread), since)
+    mine = Finding(version=VERSION, var=core.home.var, protocol=PROTOCOL, state=store_schema.VERSION)
+    memory = Memory()
+    return Desk(core, Altering(core, updating, reread), Upgrade(core, launch, memory, mine), memory, since)
 
 
 def warm() -> None:

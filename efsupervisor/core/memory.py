@@ -14,12 +14,26 @@ from typing import Protocol
 
 import msgspec
 
+from efsupervisor.core.handover import Remembered
 from efsupervisor.errors import Code
-from efsupervisor.messages import DoneReply, FailedReply, Reply, Request
+from efsupervisor.messages import DoneReply, FailedReply, Reply, Request, decode, encode
 
 REMEMBERED = 1000
 MAX_OUTCOMES = 50_000
 """Rows in all remembered answers; the oldest go first."""
+
+
+HANDED = 200
+MAX_HANDED_BYTES = 256 << 10
+"""How many answers outlive an upgrade, and the size of one that does."""
+
+REPEATABLE = frozenset({"ActRequest", "TrmRequest", "PutRequest", "ShutdownRequest"})
+"""What comes to the same when it is done twice: what was wanted is saved, and an event has an id of its own."""
+
+UPGRADE = "UpgradeRequest"
+"""Answered by whoever comes, not by memory."""
+
+UNKNOWN_OUTCOME = "efsupervisord was upgraded while this was under way; `efctl status` and `efctl events` tell what came of it"
 
 
 class Asker(Protocol):
@@ -33,8 +47,9 @@ class Asker(Protocol):
 class Asked:
     """One request that changes something: what the desk works for in place of the connection."""
 
-    def __init__(self, who: str, content: bytes) -> None:
+    def __init__(self, who: str, content: bytes, kind: str = "") -> None:
         self.content = content
+        self.kind = kind
         self.waits_for = 0
         self.answer: list[Reply] | None = None
         self._who = who
@@ -86,7 +101,7 @@ class Memory:
         request_id = request.id
         former = self._asked.get(request_id) if request_id else None
         if former is None:
-            asked = Asked(who, content)
+            asked = Asked(who, content, type(request).__name__)
             if request_id:
                 self._asked[request_id] = asked
                 self._trim()
@@ -97,6 +112,22 @@ class Memory:
             asked.reply([FailedReply(id=request_id, code=Code.BAD_REQUEST, sentence=sentence)])
             return asked, False
         return former, False
+
+    def told(self) -> list[Remembered]:
+        """The last HANDED answers, for the Core that takes our place; and what is under way, but for what may be done again."""
+        found = [
+            Remembered(id=name, content=asked.content, kind=asked.kind, frames=[encode(frame) for frame in asked.answer or ()])
+            for name, asked in list(self._asked.items())[-HANDED:]
+            if asked.kind != UPGRADE and (asked.answer is not None or asked.kind not in REPEATABLE)
+        ]
+        return [each for each in found if sum(map(len, each.frames)) <= MAX_HANDED_BYTES]
+
+    def taken(self, remembered: Iterable[Remembered]) -> None:
+        """What the Core before us remembered is known here too.  What was under way then is answered with that."""
+        for each in remembered:
+            asked = self._asked[each.id] = Asked("", each.content, each.kind)
+            frames = [decode(frame, Reply) for frame in each.frames]
+            asked.answer = frames or [FailedReply(id=each.id, code=Code.BAD_STATE, sentence=UNKNOWN_OUTCOME)]  # type: ignore[assignment]
 
     def gone(self, asker: Asker) -> None:
         """A connection ended."""

@@ -31,6 +31,8 @@ with a [section].
   -n, --nodaemon             stay in the foreground; the log goes to stderr too
       --var FOLDER           keep state and logs there, whatever the configuration says
       --follow TASKS         print what these tasks write to stdout (with -n)
+      --check                say in one line of JSON whether this version can run the
+                             configuration, and end; nothing is started
   -v, --version              print the version
   -h, --help                 print this
 
@@ -66,8 +68,8 @@ _VALUES = {
     "-e": "loglevel", "-j": "pidfile", "-i": "identifier", "-q": "childlogdir", "-a": "minfds",
 }  # fmt: skip
 _LONG_VALUES = frozenset({*_VALUES.values(), "minprocs", "var", "follow"})
-_LONG_FLAGS = frozenset(_FLAGS.values())
-_OURS = frozenset({"configuration", "version", "help", "var", "follow"})
+_LONG_FLAGS = frozenset({*_FLAGS.values(), "check"})
+_OURS = frozenset({"configuration", "version", "help", "var", "follow", "check"})
 
 
 class Options(NamedTuple):
@@ -81,6 +83,7 @@ class Options(NamedTuple):
     help: bool = False
     var: str = ""
     said: tuple[tuple[str, str], ...] = ()
+    check: bool = False
 
 
 def parse(arguments: list[str]) -> Options:
@@ -100,7 +103,7 @@ def parse(arguments: list[str]) -> Options:
         raise EfError("--follow prints to a terminal, so it needs -n (--nodaemon)", Code.USAGE)
     said = tuple((name, value) for name, value in found.items() if name not in _OURS)
     var = os.path.abspath(found["var"]) if found.get("var") else ""
-    return Options(found.get("configuration", ""), "nodaemon" in found, follow, "version" in found, "help" in found, var, said)
+    return Options(found.get("configuration", ""), "nodaemon" in found, follow, "version" in found, "help" in found, var, said, "check" in found)
 
 
 def _long(word: str, rest: list[str], found: dict[str, str]) -> None:

@@ -37,6 +37,10 @@ class Graveyard:
         if len(self._statuses) > self._size:
             del self._statuses[next(iter(self._statuses))]
 
+    def last(self, count: int) -> list[tuple[int, int, int]]:
+        """The last `count` of them: pid, start time, wait status."""
+        return [(pid, ticks, status) for (pid, ticks), status in list(self._statuses.items())[-count:]]
+
     def status(self, pid: int, start_ticks: int) -> int | None:
         """The wait status, None when this process is not among the remembered."""
         return self._statuses.get((pid, start_ticks))

@@ -73,6 +73,12 @@ TEXTS: dict[str, str] = {
     "A file that cannot be used changes nothing. The supervisor itself goes on; `update` restarts only what differs.": (
         "쓸 수 없는 파일이면 아무것도 바꾸지 않습니다. 수퍼바이저 자체는 계속 실행됩니다. 달라진 것만 다시 시작하려면 `update`를 쓰세요."
     ),
+    "Replace the running supervisor and its helpers by the installed version; tasks and their events go on, and no pid changes.": (
+        "실행 중인 슈퍼바이저와 보조 프로세스를 설치된 버전으로 바꿉니다. 태스크와 이벤트는 그대로 이어지고, pid도 바뀌지 않습니다."
+    ),
+    "The installed version is tried first. When it cannot start, or the configuration cannot be used, the running one goes on and this says why.": (
+        "먼저 설치된 버전을 시험해 봅니다. 시작할 수 없거나 설정을 쓸 수 없으면, 실행 중인 버전이 계속 실행되고 그 이유를 알려 줍니다."
+    ),
     "Say something to event listeners that want REMOTE_COMMUNICATION.": "REMOTE_COMMUNICATION을 받는 이벤트 리스너에게 이벤트를 보냅니다.",
     "a word that listeners look for": "리스너가 찾는 단어",
     "what is said": "보낼 내용",

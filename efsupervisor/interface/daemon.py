@@ -20,6 +20,7 @@ from efsupervisor.messages.core import (
     ServicesReply,
     ServicesRequest,
     ShutdownRequest,
+    UpgradeRequest,
     VersionReply,
     VersionRequest,
 )
@@ -142,6 +143,24 @@ class DaemonReload(Verb, frozen=True, kw_only=True):
         return difference(await house.ask(RereadRequest(id=house.next_id(), apply=True, accept_removals=True, restart=True)))
 
 
+class DaemonUpgrade(Verb, frozen=True, kw_only=True):
+    """Replace the running supervisor and its helpers by the installed version; tasks and their events go on, and no pid changes.
+
+    The installed version is tried first.  When it cannot start, or the configuration cannot be used, the running one goes on and this says why.
+    """
+
+    name = "daemon.upgrade"
+    role = Role.ADMIN
+    console = "set upgrade"
+    command = "daemon upgrade"
+    changes = True
+    endless = True
+
+    async def run(self, house: House) -> Answer:
+        """An outcome, from the new version."""
+        return done(await house.ask(UpgradeRequest(id=house.next_id())))
+
+
 class DaemonEmit(Verb, frozen=True, kw_only=True):
     """Say something to event listeners that want REMOTE_COMMUNICATION."""
 
@@ -159,7 +178,7 @@ class DaemonEmit(Verb, frozen=True, kw_only=True):
         return done(await house.ask(EmitRequest(id=house.next_id(), topic=self.topic, data=self.text.encode())))
 
 
-VERBS = (DaemonVersion, DaemonServices, DaemonLog, DaemonEvents, DaemonShutdown, DaemonReload, DaemonEmit)
+VERBS = (DaemonVersion, DaemonServices, DaemonLog, DaemonEvents, DaemonShutdown, DaemonReload, DaemonUpgrade, DaemonEmit)
 
 
 def log_piece(path: str, lines: int, offset: int | None) -> Piece:

@@ -225,12 +225,12 @@ SAMPLES: dict[str, list[object]] = {
         messages.EventsRequest(id="26", asked_by="web", since=5, limit=6, wait_s=7.5, names=["a"], what=["state"]),
         messages.HistoryRequest(id="27", asked_by="web", names=["a"], limit=6, before=7),
         messages.ServicesRequest(id="28", asked_by="web"),
-        messages.UpgradeRequest(id="32", asked_by="web"),
         messages.ShutdownRequest(id="6", asked_by="web"),
         messages.VersionRequest(id="7", asked_by="web"),
         messages.SignalRequest(id="29", asked_by="web", names=["a"], signal=10),
         messages.ClearLogRequest(id="30", asked_by="web", names=["a"]),
         messages.EmitRequest(id="31", asked_by="web", topic="k", data=b"\0\xff"),
+        messages.UpgradeRequest(id="32", asked_by="web"),
     ],
     "Reply": [
         messages.StatusReply(id="1", tasks=[STATUS], more=True, ending=True),
