@@ -39,7 +39,15 @@ def line(wall_ns: int, level: int, text: str) -> bytes:
 
 
 class _File(Log):
-    """The log in a regular file: rotation, and opening again, are Log's."""
+    """The log in a regular file: rotation, and opening again, are Log's.  mode: of the file, whoever made it."""
+
+    mode = 0o644
+
+    def _ensure(self) -> None:
+        before = self._fd
+        super()._ensure()
+        if self._fd != before and self._system.fstat(self._fd).st_size == 0:
+            self._system.fchmod(self._fd, self.mode)
 
     def put(self, level: int, text: str) -> None:
         """One line."""
@@ -78,12 +86,9 @@ class MainLog:
                 self._open_device(path)
                 return
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-        try:
-            if os.fstat(fd).st_size == 0:
-                os.fchmod(fd, 0o666 & ~umask)
-        finally:
-            os.close(fd)
+        os.close(fd)
         self._file = _File(path, self._system, level="debug", max_bytes=spec.logfile_maxbytes, backups=spec.logfile_backups)
+        self._file.mode = 0o666 & ~umask
 
     def _open_device(self, path: str) -> None:
         about = os.stat(path)

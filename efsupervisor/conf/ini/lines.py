@@ -3,7 +3,8 @@
 supervisord reads with `RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)`.  These are that parser's rules, written anew because it
 forgets lines: a comment begins a line with `#` or `;`, or follows a blank anywhere in one, even inside quotes; a line that is indented deeper than
 its option continues the value; sections and options that come again are merged and the last one wins; names of options are compared in lower case,
-those of sections exactly; `[DEFAULT]` lends its options to every section.  Source: Python's configparser, and options.py of supervisord 4.3.
+those of sections exactly; `[DEFAULT]` lends its options to every section.  Of two comments in a line the first counts, as in Python 3.14; older ones
+sometimes take the second.  Source: Python's configparser, and options.py of supervisord 4.3.
 
 Pure.  A differential test holds this against supervisord's own parser.
 """

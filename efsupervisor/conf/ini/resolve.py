@@ -53,7 +53,7 @@ class Notes:
 
 @dataclass
 class Group:
-    """A group as supervisord has it.  kind: `group` (of a [group:x]), `program`, `eventlistener` or `fcgi-program`; members by priority and name."""
+    """A group as supervisord has it.  kind: `group` (of a [group:x]), `program`, `eventlistener` or `fcgi-program`; members as they start."""
 
     name: str
     priority: int
