@@ -98,7 +98,7 @@ class Care:
         if ready is None:
             return
         self._wanted = set(probe.kinds_of(ready)) | ({"line"} if ready.line else set()) | ({"notify"} if ready.notify else set())
-        self.last = f"waits for {', '.join(sorted(self._wanted))}"
+        self._waits(f"waits for {', '.join(sorted(self._wanted))}")
         if ready.line:
             self._line = _LineWatch(Reader(self._seat.paths.out_journal, system=self._seat.system), ready.line, out_from)
             self.wrote()
@@ -152,7 +152,7 @@ class Care:
         self._round = None
         for kind, sentence in results.items():
             if sentence:
-                self.last = sentence
+                self._waits(sentence)
             else:
                 self._met(kind)
         ready = self._spec.ready
@@ -162,9 +162,14 @@ class Care:
     def _met(self, what: str) -> None:
         if what in self._wanted:
             self._wanted.discard(what)
-            self.last = f"waits for {', '.join(sorted(self._wanted))}"
+            self._waits(f"waits for {', '.join(sorted(self._wanted))}")
             if not self._wanted:
                 self._ready()
+
+    def _waits(self, sentence: str) -> None:
+        if sentence != self.last:
+            self.last = sentence
+            self._seat.dirty()
 
     def _plan(self, command: list[str]) -> Callable[[], Plan]:
         return lambda: self._life.plan()._replace(argv=list(command))

@@ -242,7 +242,6 @@ class Worker:
                 self._arm_start(0.0)
             case Effect.STARTED:
                 self._ready_once = True
-                self._reason = ""
                 self._around.running(fresh=True)
             case Effect.PART:
                 self._around.part(lambda: self._feed(Event.PARTED))
@@ -391,8 +390,8 @@ class Worker:
         self._shortages = 0
         if self._phase is Phase.SPAWNING:
             self._feed(Event.EXECUTED)
-            self._report(State.STARTING)
             self._around.await_ready(self._out_from)
+            self._report(self._state())
         if self._seat.spec.startsecs <= 0 and self._seat.spec.ready is None and self._phase is Phase.STARTING:
             self._disarm()
             self._feed(Event.LASTED)
