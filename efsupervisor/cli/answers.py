@@ -2,8 +2,9 @@
 
 `shown` gives what goes to stdout and stderr and the exit status; a test holds that no kind of answer is missing.  Pure but for the clock's zone.
 
-JSON: an answer that is nothing but a list is an array of its rows, every other an object; both have every field of the protocol under its own name
-(docs: messages/call.py).  Bytes are base64, and beside each such field stands `<field>_text`, the same as text with what is no UTF-8 escaped.
+JSON: an answer that is nothing but a list (and a status) is an array of its rows, every other an object; both have every field of the protocol under
+its own name (docs: messages/call.py).  Bytes are base64, and beside each such field stands `<field>_text`, the same as text with what is no UTF-8
+escaped.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def data_of(answer: call.Answer) -> Any:
     """What the JSON document of an answer holds."""
     data = plain(answer)
     data.pop("kind", None)
-    return data["rows"] if set(data) == {"rows"} else data
+    return data["rows"] if set(data) == {"rows"} or isinstance(answer, call.Tasks) else data
 
 
 def document(data: object, *, line: bool = False) -> str:
@@ -339,6 +340,33 @@ def _recovered(answer: call.Recovered, look: Look) -> str:
     return "".join(lines)
 
 
+def _causes(answer: call.Causes, look: Look) -> str:
+    task = render.one_line(answer.task)
+    lines = []
+    for row in answer.rows:
+        before = look.paint(task, BOLD) + ": " if row.what == "now" else ""
+        style = RED if row.what in ("waits", "held", "health", "dead-letter") else ""
+        lines.append(f"{look.paint(render.moment(row.wall), DIM)}  {before}{look.paint(render.one_line(row.sentence), style)}\n")
+        lines += [f"    {look.paint('|', DIM)} {render.one_line(line)}\n" for line in row.lines]
+    return "".join(lines)
+
+
+def _tree(answer: call.Tree, look: Look) -> str:
+    from efsupervisor.interface.tree import flat  # late on purpose: it brings verbs, and few answers are trees
+
+    figures = (Column(heading, right=True) for heading in ("CPU%", "TIME", "RSS"))
+    columns = (Column("PROCESS"), Column("PID", right=True), Column("STATE", style=state_style), *figures, Column("WHAT"))
+    rows = [
+        (
+            branches + (row.name if row.what not in ("program", "process") else row.name.split(" ", 1)[0].rpartition("/")[2] or row.name),
+            str(row.pid or "-"), row.state, f"{row.cpu:.1f}" if row.cpu >= 0 else "-", render.duration(row.cpu_s), render.size(row.rss),
+            row.name if row.what in ("program", "process") else row.what,
+        )
+        for branches, row in flat(answer.rows)
+    ]  # fmt: skip
+    return table(columns, rows, look)
+
+
 _TEXTS: dict[type, Callable[[Any, Look], str]] = {
     call.Tasks: _tasks,
     call.Specs: _specs,
@@ -355,4 +383,6 @@ _TEXTS: dict[type, Callable[[Any, Look], str]] = {
     call.Resources: _resources,
     call.Results: _results,
     call.Recovered: _recovered,
+    call.Causes: _causes,
+    call.Tree: _tree,
 }

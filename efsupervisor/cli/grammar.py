@@ -26,11 +26,11 @@ NAMES = "Names are tasks, groups or patterns (`web*`), also as comma lists; `all
 _MAX_LINES = 10_000
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Look": ("status", "show", "tail", "log", "history", "events", "resource", "result"),
+    "Look": ("status", "why", "top", "tree", "show", "tail", "log", "history", "events", "resource", "result"),
     "Run": ("act", "trm", "restart"),
     "Change": ("add", "set", "del", "flow", "group", "schedule"),
     "Events": ("put", "queue", "stdin", "recovery", "recoveries"),
-    "Supervisor": ("conf", "reread", "update", "services", "version", "shutdown"),
+    "Supervisor": ("conf", "reread", "update", "services", "version", "daemon", "shutdown"),
     "Console": ("exec", "shell", "completion", "help"),
 }
 

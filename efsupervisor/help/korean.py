@@ -17,6 +17,13 @@ TEXTS: dict[str, str] = {
     "`key=value` pairs, keys and values as in the configuration file": "`키=값` 쌍. 키와 값은 설정 파일에 쓰는 것과 같음",
     # Tasks
     "Show state, pid, uptime, restarts, lag and reason of tasks.": "태스크의 상태, pid, 실행 시간, 재시작 횟수, 밀린 양, 사유를 보여 줍니다.",
+    "Tell why a task is in its present state: what holds it there, and how it came to this, newest first.": (
+        "태스크가 왜 지금 상태인지, 무엇 때문에 그 상태에 머물러 있고 어떻게 그렇게 되었는지를 새것부터 보여 줍니다."
+    ),
+    "Show processes as a tree: of tasks the worker, the program and every descendant; without a name also the supervisor's own.": (
+        "프로세스를 트리로 보여 줍니다. 태스크마다 워커, 프로그램, 모든 자손 프로세스를 보여 주고, 이름을 주지 않으면 슈퍼바이저 자신의 프로세스도 보여 줍니다."
+    ),
+    "at most this many lines": "최대 줄 수",
     "Show how tasks are configured, where they come from, and their neighbours.": (
         "태스크의 설정과 출처(파일 또는 명령), 앞뒤로 연결된 태스크를 보여 줍니다."
     ),

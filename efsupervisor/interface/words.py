@@ -84,6 +84,12 @@ def texts(what: call.Answer) -> Iterator[str]:
             yield f"{what.posted} posted, {what.waiting} waiting, {what.dropped} dropped"
         case call.Recovered():
             yield from _recovered_texts(what)
+        case call.Causes():
+            for row in what.rows:
+                yield f"{what.task} {stamp(row.wall)} {row.what} {row.sentence}"
+                yield from (f"{what.task} | {line}" for line in row.lines)
+        case call.Tree():
+            yield from (f"{'  ' * row.depth}{row.what} {row.name} pid {row.pid} {row.state}" for row in what.rows)
 
 
 # Rows ----------------------------------------------------------------------------------------------------------------------------------------------

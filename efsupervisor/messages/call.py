@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from efsupervisor.messages.core import (
+    Cause,
     Change,
     EventRow,
     FailedReply,
@@ -26,9 +27,10 @@ from efsupervisor.messages.core import (
     SettingRow,
     TaskDetail,
     TaskStatus,
+    Twig,
 )
 from efsupervisor.messages.frame import MAX_FRAME, PROTOCOL, Message
-from efsupervisor.states import Role
+from efsupervisor.states import Role, State
 
 
 class Call(Message, frozen=True, kw_only=True):
@@ -245,9 +247,23 @@ class Recovered(Message, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Causes(Message, frozen=True, kw_only=True):
+    """Why a task is in its state: the present first, then newest first."""
+
+    task: str
+    state: State
+    rows: list[Cause]
+
+
+class Tree(Message, frozen=True, kw_only=True):
+    """Processes, depth first."""
+
+    rows: list[Twig]
+
+
 Answer = (
     Tasks | Specs | Flows | Groups | Schedules | Settings | Difference | Events | Runs | Done | Piece | Text | Lines | About | Resources | Results
-    | Recovered
+    | Recovered | Causes | Tree
 )  # fmt: skip
 
 

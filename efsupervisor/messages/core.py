@@ -93,6 +93,13 @@ class EmitRequest(_Request, frozen=True, kw_only=True):
     data: bytes = b""
 
 
+class NoteRequest(_Request, frozen=True, kw_only=True):
+    """What ails a part of a task that has no worker's report: the bridge of an event listener.  It is shown with the task's health."""
+
+    task: str
+    sentence: str = ""
+
+
 class SpecsRequest(_Request, frozen=True, kw_only=True):
     """Everything about the named tasks (all when empty): spec, origin, folders, neighbours.  Answered by one or more SpecsReply."""
 
@@ -228,7 +235,7 @@ Request = (
     | SpecsRequest | AddTaskRequest | DelTaskRequest | FlowsRequest | AddFlowRequest | DelFlowRequest
     | GroupsRequest | SetGroupRequest | DelGroupRequest | SchedulesRequest | SetScheduleRequest | DelScheduleRequest
     | SettingsRequest | SetSettingRequest | RereadRequest | EventsRequest | HistoryRequest | ServicesRequest
-    | ShutdownRequest | VersionRequest | SignalRequest | ClearLogRequest | EmitRequest | UpgradeRequest
+    | ShutdownRequest | VersionRequest | SignalRequest | ClearLogRequest | EmitRequest | UpgradeRequest | NoteRequest
 )  # fmt: skip
 
 
@@ -329,7 +336,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened.  seq: counts up, never used twice in one var/.  what: `state` for a transition (before, after, pid), else the kind of an
-    alert (`message`, `dead-letter`, `health`, ...) with the event in progress and the last lines the program said."""
+    alert (`message`, `dead-letter`, `health`, ...) with the event in progress and the last lines the program said.  `supervisor` and
+    `group`: the supervisor and the groups themselves change; `remote`: somebody outside said something.  facts: words `key:value` for event listeners
+    (tries, pid, expected)."""
 
     seq: int
     wall: float
@@ -341,6 +350,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     pid: int = 0
     event: bytes = b""
     lines: list[str] = []
+    facts: str = ""
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -358,6 +368,32 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     out_bytes: int = 0
     err_bytes: int = 0
     pid: int = 0
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """One link of the chain of causes of a task's state.  what: `now`, `waits` (a dependency), `held` (a consumer), `run`, `state`, `asked`, or the
+    kind of an alert.  about: another task that is to blame.  lines: what the program said last."""
+
+    wall: float
+    what: str
+    sentence: str
+    about: str = ""
+    lines: list[str] = []
+
+
+class Twig(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a tree of processes, depth first.  what: `supervisor`, `host`, `sibling`, `task`, `worker`, `program`, `process` or `more` (then
+    `name` says how many are not shown).  name: of the task or sibling, else the command.  state: of a task, or the kernel's letter.  cpu: per cent of
+    one processor where the collector knows, -1 elsewhere.  cpu_s: processor time so far.  rss: bytes."""
+
+    depth: int
+    what: str
+    name: str
+    pid: int = 0
+    state: str = ""
+    cpu: float = -1.0
+    cpu_s: float = 0.0
+    rss: int = 0
 
 
 class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):

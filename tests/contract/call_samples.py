@@ -38,6 +38,8 @@ ANSWERS: list[object] = [
     call.Recovered(
         task="a", ended=True, exit_status=768, exit_known=False, acknowledged=True, out=b"\xff", err=b"e", took_s=1.5, reason="exit status 3"
     ),
+    call.Causes(task="a", state=State.BACKOFF, rows=[messages.Cause(wall=1.5, what="waits", sentence="it waits", about="b", lines=["x"])]),
+    call.Tree(rows=[messages.Twig(depth=1, what="program", name="x", pid=7, state="S", cpu=0.5, cpu_s=1.5, rss=4096)]),
 ]
 
 SAMPLES: dict[str, list[object]] = {

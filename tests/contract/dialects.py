@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from efsupervisor import interface
-from efsupervisor.interface import conf, daemon, flow, group, help, queue, recovery, resource, result, schedule, stdin, task
+from efsupervisor.interface import conf, daemon, flow, group, help, queue, recovery, resource, result, schedule, stdin, task, tree, why
 from efsupervisor.interface.verb import Verb
 
 
@@ -21,6 +21,9 @@ class Example(NamedTuple):
 EXAMPLES = [
     Example(task.TaskStatusVerb(), "shw status", {}, "status"),
     Example(task.TaskStatusVerb(names=["a", "b", "c*"]), "shw status a, b c*", {"names": ["a", "b", "c*"]}, "status a,b c*"),
+    Example(why.TaskWhy(task="a"), "shw why a", {"task": "a"}, "why a"),
+    Example(tree.TaskTree(names=["a"], limit=9), "shw tree a limit=9", {"names": ["a"], "limit": 9}, "tree a --limit 9"),
+    Example(daemon.DaemonUpgrade(), "set upgrade", {}, "daemon upgrade"),
     Example(task.TaskShow(names=["이벤트"]), "SHW Task 이벤트", {"names": ["이벤트"]}, "show 이벤트"),
     Example(task.Act(names=["all"]), "act all", {"names": ["all"]}, "act all"),
     Example(task.Act(names=["a"], wait=False), "act a wait=off", {"names": ["a"], "wait": False}, "act a --no-wait"),

@@ -17,6 +17,7 @@ from efsupervisor.messages import call
 from efsupervisor.messages.core import (
     Change,
     EventRow,
+    Cause,
     FlowRow,
     GroupRow,
     Outcome,
@@ -26,6 +27,7 @@ from efsupervisor.messages.core import (
     SettingRow,
     TaskDetail,
     TaskStatus,
+    Twig,
 )
 from efsupervisor.states import Goal, State
 
@@ -65,6 +67,21 @@ SAMPLES: list[tuple[Any, list[str]]] = [
     (call.Results(rows=[call.ResultRow(task="a", offset=3, wall=1.0, data=b"42\n")], posted=1), ["a  42\n", "posts: 1 done"]),
     (call.Recovered(task="a", ended=True, exit_status=0, acknowledged=True, out=b"42\n", took_s=0.5), ["exit status 0, acknowledged", "out | 42"]),
     (call.Recovered(task="a", ended=False), ["the time-out ended it"]),
+    (
+        call.Causes(task="web", state=State.BACKOFF, rows=[
+            Cause(wall=1.0, what="now", sentence="it is BACKOFF: exit status 1", lines=[HOSTILE]),
+            Cause(wall=1.0, what="held", sentence="it waits"),
+        ]),
+        ["web: it is BACKOFF: exit status 1", "| x^[[2Jy", "  it waits"],
+    ),
+    (
+        call.Tree(rows=[
+            Twig(depth=0, what="task", name="web", state="RUNNING", rss=2048),
+            Twig(depth=1, what="worker", name="worker of web", pid=6, state="S"),
+            Twig(depth=2, what="program", name="/bin/sh -c x", pid=7, state="S", cpu=2.5),
+        ]),
+        ["web ", "2.0K", "└─ worker of web", "   └─ sh ", "2.5", "/bin/sh -c x"],
+    ),
 ]  # fmt: skip
 
 
@@ -95,7 +112,7 @@ def test_no_answer_drives_a_terminal(answer: Any, _parts: list[str]) -> None:
 def test_every_answer_is_one_json_document_with_every_field_of_the_protocol(answer: Any, _parts: list[str]) -> None:
     document = json.loads(answers.as_json(answer).out)
     fields = set(answer.__struct_fields__)
-    if fields == {"rows"}:
+    if fields == {"rows"} or isinstance(answer, call.Tasks):
         assert isinstance(document, list)
         assert all(set(row) >= set(struct.__struct_fields__) for row, struct in zip(document, answer.rows, strict=True))
     else:
