@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,8 @@ def restarted(supervisor: Supervisor, name: str, times: int = 1) -> None:
 
 def test_a_program_that_notifies_is_starting_until_it_says_ready(tmp_path: Path) -> None:
     go = tmp_path / "go"
-    with Supervisor(tmp_path, {"A": task("say:STATUS=warming up", f"until:{go}", "say:READY=1\nSTATUS=serving", ready={"notify": True})}) as supervisor:
+    words = ("say:STATUS=warming up", f"until:{go}", "say:READY=1\nSTATUS=serving")
+    with Supervisor(tmp_path, {"A": task(*words, ready={"notify": True})}) as supervisor:
         until(lambda: supervisor.row("A").reason == "warming up", 10, lambda: f"its own words are shown\n{supervisor.row('A')}")
         assert supervisor.row("A").state is State.STARTING
         go.touch()
@@ -69,12 +69,13 @@ def test_a_shells_short_lived_child_may_speak_for_the_program(tmp_path: Path) ->
 def test_a_program_is_ready_when_everything_that_is_asked_for_was_true(tmp_path: Path) -> None:
     tcp, http, go, status = free_port(), free_port(), tmp_path / "go", tmp_path / "status"
     status.write_text("503")
-    command = ["sh", "-c", f'"$@" http:{http}:{status} & until test -e {go}; do sleep 0.02; done; exec "$@" listen:{tcp} "print:now listening"', "x", *caring()]
+    script = f'"$@" http:{http}:{status} & until test -e {go}; do sleep 0.02; done; exec "$@" listen:{tcp} "print:now listening"'
+    command = ["sh", "-c", script, "x", *caring()]
     ready = {
         "tcp": f"localhost:{tcp}", "http": f"http://127.0.0.1:{http}/health", "line": "^now l", "exec": ["test", "-e", str(go)], "interval_s": 0.05,
     }  # fmt: skip
     with Supervisor(tmp_path, {"A": {"command": command, **QUICK, "ready": ready}}) as supervisor:
-        until(lambda: "503" in supervisor.row("A").reason or "refused" in supervisor.row("A").reason or "test" in supervisor.row("A").reason, 10, "why not")
+        until(lambda: any(word in supervisor.row("A").reason for word in ("503", "refused", "test: exit")), 10, "it says what is missing")
         go.touch()
         until(lambda: "status 503" in supervisor.row("A").reason, 10, lambda: f"only http is missing\n{supervisor.row('A')}")
         assert supervisor.row("A").state is State.STARTING
