@@ -72,8 +72,9 @@ class Altering:
         core = self._core
         tasks, outcomes = core.registry.named(request.names)
         going = []
+        named = {folded(task.name) for task in tasks}
         for task in tasks:
-            why = self._why_it_stays(task.name)
+            why = self._who_needs_it(task.name, named) or self._why_it_stays(task.name)
             if why:
                 outcomes.append(Outcome(task=task.name, ok=False, code=Code.REFUSED, sentence=why))
             else:
@@ -100,6 +101,17 @@ class Altering:
             for task in going:
                 task.remove = False
             raise
+
+    def _who_needs_it(self, name: str, going: set[str]) -> str:
+        """A task that depends on it and is not going too."""
+        merged = self._core.merged
+        needing = (spec for spec in merged.config.tasks if folded(name) in map(folded, spec.depends_on))
+        for spec in needing:
+            if merged.origin(TASK, spec.name) == "file":
+                return f"task {spec.name} of {merged.file.source} depends on it"
+            if folded(spec.name) not in going:
+                return f"task {spec.name} depends on it: delete that first"
+        return ""
 
     def _why_it_stays(self, name: str) -> str:
         merged = self._core.merged

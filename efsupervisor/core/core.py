@@ -27,6 +27,7 @@ from efsupervisor.core.descriptors import SIGNALS, Descriptors
 from efsupervisor.core.ending import Ending
 from efsupervisor.core.fifos import Fifos
 from efsupervisor.core.home import Home
+from efsupervisor.core.ordering import Ordering
 from efsupervisor.core.orders import Orders
 from efsupervisor.core.place import Place
 from efsupervisor.core.ports import TypeTable
@@ -38,7 +39,7 @@ from efsupervisor.core.saved import TASK, Merged
 from efsupervisor.core.services import Services
 from efsupervisor.core.store import Store
 from efsupervisor.core.tale import Tale
-from efsupervisor.core.tasks import Link, Task
+from efsupervisor.core.tasks import Link, Task, runs
 from efsupervisor.core.timetable import Timetable
 from efsupervisor.core.turnstile import Turnstile
 from efsupervisor.core.waiting import Pending, Waiting
@@ -54,6 +55,7 @@ from efsupervisor.system import Real, folded, short_id
 from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.record import unfinish
 
+BEGINS = "is about to be started"
 SAVED_WISH = "an operator before the last start"
 MAX_FAILED_TURNS = 20
 HANDED_DEAD = 1000
@@ -127,6 +129,7 @@ class Core:
             status_of=self._reaper.status,
         )
         self.timetable = Timetable(self.reactor, system, log, store, self)
+        self.ordering = Ordering(self.registry, log, self._workers.fork_soon, self._stop_now, self._held)
         self._end = Ending(self, self._workers.hurry)
         store.wake = self.reactor.after
 
@@ -150,6 +153,7 @@ class Core:
             if self.registry.by_id(identity) is None:
                 self._register_stranger(identity)
         adopted = sum(self._take_over(task) for task in self.registry.ordered())
+        self._begin_all()
         self.watchdog.start()
         self.services.start(len(self.config.tasks) - adopted)
         self.timetable.keep(self.config.schedules)
@@ -191,8 +195,9 @@ class Core:
         self._workers.leave()
 
     def regroup(self) -> None:
-        """The groups are those of the configuration in force."""
+        """Groups and dependencies are those of the configuration in force."""
         self.registry.groups = {folded(group.name): group for group in self.config.groups}
+        self.ordering.configure(self.config)
 
     def register(self, spec: TaskSpec, wiring: Wiring) -> Task:
         """Take a task in, at rest."""
@@ -252,10 +257,30 @@ class Core:
         task.asked_by = (SAVED_WISH if intent is not None else "autostart") if judgement.fresh else "recovery"
         if judgement.fresh:
             unfinish(self.system, task.paths)
-        if judgement.fork:
+            task.waits = BEGINS  # what it depends on may not have been judged yet
+        elif judgement.fork:
             self._workers.fork_soon(task)
         elif not task.configured:
             self._forget(task)
+
+    def _begin_all(self) -> None:
+        """Start what was judged to start and, when all begins anew, what that depends on unless an operator stopped it."""
+        former = self.home.former
+        anew = former.clean or not former.existed or not former.same_boot
+        fresh = [task for task in self.registry.ordered() if task.waits]
+        for task in self.ordering.needed(fresh, anew=True) if anew else ():
+            if self.intent_of(task.spec) is not Goal.TRM and task.resting:
+                unfinish(self.system, task.paths)
+                self._want(task, Goal.ACT, "what depends on it")
+        for task in fresh:
+            if task.waits:
+                self.ordering.begin(task)
+
+    def _held(self, task: Task) -> None:
+        """Its start waits: a Core that dies meanwhile leaves the wish to its successor."""
+        if task.configured and not self.ending and task.asked_by and self.intent_of(task.spec) is not Goal.ACT:
+            self.store.set_intent(task.name, Goal.ACT, autostart=task.spec.autostart)
+        self.waiting.changed(task)
 
     def intent_of(self, spec: TaskSpec) -> Goal | None:
         """What an operator last wanted of a task, None when nothing, or when its `autostart` is another one since: then the file has the last
@@ -300,29 +325,35 @@ class Core:
 
     def act_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, intent: bool = False) -> None:
         """Queue starts.  What had finished counts as unfinished from now on, for all of them before any of them starts.  intent: it is what an
-        operator wants, and is saved."""
-        self._intend(tasks, Goal.ACT, intent)
-        for task in tasks:
+        operator wants, and is saved.  What they depend on is started too."""
+        needed = self.ordering.needed(task for task in tasks if not runs(task))
+        self._intend([*needed, *tasks], Goal.ACT, intent)
+        for task in [*needed, *tasks]:
             if task.resting:
                 unfinish(self.system, task.paths)
-        self._enqueue(Queue.ACT, tasks, lambda task: self._act(task, asked_by, pending))
+        self._enqueue(Queue.ACT, needed, lambda task: self._act(task, asked_by, None))
+        self._enqueue(Queue.ACT, self.ordering.upwards(tasks), lambda task: self._act(task, asked_by, pending))
 
     def trm_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, intent: bool = False) -> None:
         """Queue stops."""
         self._intend(tasks, Goal.TRM, intent)
-        self._enqueue(Queue.TRM, tasks, lambda task: self._trm(task, asked_by, pending))
+        self._enqueue(Queue.TRM, self.ordering.downwards(tasks), lambda task: self._trm(task, asked_by, pending))
 
     def restart_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, intent: bool = False) -> None:
-        """Queue stops that are followed by starts; a task at rest is just started."""
-        self._intend(tasks, Goal.ACT, intent)
-        self._enqueue(Queue.ACT, tasks, lambda task: self._restart(task, asked_by, pending))
+        """Queue stops that are followed by starts; a task at rest is just started.  What they depend on is started too, and who wants to be is
+        restarted with them."""
+        needed, named = self.ordering.needed(tasks), set(tasks)
+        self._intend([*needed, *tasks], Goal.ACT, intent)
+        self._enqueue(Queue.ACT, needed, lambda task: self._act(task, asked_by, None))
+        every = self.ordering.for_restart([*tasks, *self.ordering.followers(tasks)])
+        self._enqueue(Queue.ACT, every, lambda task: self._restart(task, asked_by, pending if task in named else None))
 
     def del_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None) -> None:
         """Queue removals: each task is stopped and then forgotten; its folder goes too when it is marked for that (`remove`)."""
         for task in tasks:
             task.configured = False
             self.store.forget_intent(task.name)
-        self._enqueue(Queue.DEL, tasks, lambda task: self._del(task, asked_by, pending))
+        self._enqueue(Queue.DEL, self.ordering.downwards(tasks), lambda task: self._del(task, asked_by, pending))
 
     def _intend(self, tasks: list[Task], goal: Goal, intent: bool) -> None:
         if intent and not self.ending:
@@ -350,12 +381,17 @@ class Core:
     def _act(self, task: Task, asked_by: str, pending: Pending | None) -> None:
         if self._refused(task, pending):
             return
-        if task.again:
-            task.again = asked_by  # it is being stopped in order to be started
+        if task.again or self._must_rest_first(task):
+            task.again = asked_by  # it is being stopped, and is started when it is at rest
         else:
             self._want(task, Goal.ACT, asked_by)
         if pending is not None:
             self.waiting.worked(pending, task)
+
+    def _must_rest_first(self, task: Task) -> bool:
+        """It is on its way out, and what it depends on is too: its worker may not just begin another life."""
+        going = task.link is not None and (task.goal is Goal.TRM or task.link.final is not None)
+        return going and not self.ordering.met(task)
 
     def _restart(self, task: Task, asked_by: str, pending: Pending | None) -> None:
         if task.resting:
@@ -364,7 +400,7 @@ class Core:
             self._act(task, asked_by, pending)
         elif not self._refused(task, pending):
             task.again = asked_by
-            self._want(task, Goal.TRM, asked_by)
+            self.ordering.stop(task, asked_by)
             if pending is not None:
                 self.waiting.worked(pending, task)
 
@@ -394,6 +430,7 @@ class Core:
 
     def _want(self, task: Task, goal: Goal, asked_by: str) -> None:
         """Set a goal and see to it that a worker hears of it."""
+        self.ordering.release(task)
         already = task.goal is goal and not task.unconfirmed
         task.goal, task.asked_by = goal, asked_by
         if goal is Goal.ACT:
@@ -401,9 +438,10 @@ class Core:
         else:
             self._want_stopped(task, already)
         self.waiting.changed(task)
+        self.ordering.changed(task)
 
     def _want_running(self, task: Task, already: bool) -> None:
-        if already and task.link is not None and task.report.state in (State.RUNNING, State.STARTING):
+        if already and runs(task):
             return
         task.unconfirmed = True
         if task.link is not None and task.link.final is None:
@@ -412,9 +450,10 @@ class Core:
             task.fresh = True
             task.report = adoption.starting(task.report)
         if task.resting:
-            self._workers.fork_soon(task)
+            self.ordering.begin(task)
 
     def _want_stopped(self, task: Task, already: bool) -> None:
+        self.ordering.drop(task)
         link = task.link
         if link is None and task.fresh:  # it waits for its first fork: nothing can run
             self._workers.give_up(task)
@@ -443,6 +482,7 @@ class Core:
         for told in self.on_report:
             told(task)
         self.waiting.changed(task)
+        self.ordering.changed(task)
 
     def _alerted(self, task: Task, alert: Alert) -> None:
         self.tale.alerted(task, alert)
@@ -455,6 +495,7 @@ class Core:
         self.orders.rested(task)
         self.puts.rested(task)
         self.waiting.changed(task)
+        self.ordering.changed(task)
         if task.report.state is State.EXITED and self.intent_of(task.spec) is Goal.ACT:
             self.store.forget_intent(task.name)
         if task.again and task.configured and not self.ending:
@@ -520,4 +561,7 @@ class Core:
     def stop_for_good(self, task: Task, asked_by: str) -> None:
         """A stop that no restart follows."""
         task.again = ""
+        self.ordering.stop(task, asked_by)
+
+    def _stop_now(self, task: Task, asked_by: str) -> None:
         self._want(task, Goal.TRM, asked_by)

@@ -1,6 +1,7 @@
 """The end of the Core.
 
-A shutdown sets the goal of every task to TRM in the same turn, so all stop in parallel, and ends the loop when nothing is left that runs.
+A shutdown asks in one turn for the stop of every task, so all stop in parallel but for those that others depend on (core/ordering.py), and ends the
+loop when nothing is left that runs.
 A second wish takes the grace period away.  Nothing waits without a limit: when a program cannot be killed the Core says which, ends with a status of
 its own, and leaves core.json without the clean mark, so that the next Core looks for what still runs.
 
@@ -23,7 +24,7 @@ EXIT_LEFT_BEHIND = TABLE[Code.TIMEOUT].exit_status
 """Exit status of a shutdown whose limit was reached with something still running."""
 
 LIMIT_SLACK_S = 10.0
-"""What a stop may need beyond the longest grace and drain period of all tasks, before the Core hurries it."""
+"""What a stop may need beyond the longest way of grace and drain periods one after the other, before the Core hurries it."""
 
 HURRIED_S = 5.0
 """What the kernel may need to end what was killed."""
@@ -60,13 +61,13 @@ class Ending:
         self._left = set(running)
         self._core.log.info(f"shutting down, asked by {asked_by}: {len(running)} tasks to stop")
         self._limit = self._core.reactor.after(self._limit_s(running), lambda: self._hurry("the limit of the shutdown is reached"))
-        for task in running:
+        for task in core.ordering.downwards(running):
             core.stop_for_good(task, f"shutdown ({asked_by})")
         self._end_if_done()
 
     def _limit_s(self, running: list[Task]) -> float:
-        own = max((task.spec.stopwaitsecs + task.spec.drain_s for task in running), default=0.0) + LIMIT_SLACK_S
-        return self._core.config.supervisor.shutdown_s or own
+        own = self._core.ordering.graph.longest({task.paths.id: task.spec.stopwaitsecs + task.spec.drain_s for task in running})
+        return self._core.config.supervisor.shutdown_s or own + LIMIT_SLACK_S
 
     def _hurry(self, why: str) -> None:
         if self._limit is not None:
@@ -75,6 +76,7 @@ class Ending:
         if not self._hurried:
             self._core.log.warning(f"shutdown: no more grace: {why}")
         self._hurried = True
+        self._core.ordering.hurry()
         for task in self._core.registry:
             self._hurry_task(task)
 

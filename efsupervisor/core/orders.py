@@ -46,7 +46,7 @@ class Orders:
         def done(error: str) -> None:
             told(_outcome(task, error))
 
-        if task.resting:
+        if task.unmanned:
             done(self._clear_here(task))
         elif len(task.orders) >= MAX_ORDERS:
             done("too many orders are on their way to its worker; try again")

@@ -34,7 +34,7 @@ class Puts:
 
     def put(self, task: Task, put_id: str, data: bytes, reply: Callable[[PutDone], None]) -> None:
         """Append one event.  A retry with the same id appends once."""
-        if task.resting:
+        if task.unmanned:
             reply(self._append(task, put_id, data))
         elif len(task.puts) >= MAX_PUTS:
             reply(PutDone(put_id=put_id, error=f"{MAX_PUTS} events are on their way to this task already; try again"))
@@ -69,7 +69,7 @@ class Puts:
         own = next((edge for edge in task.wiring.inputs if not edge.producer_dir), None)
         if own is None:
             return failed(Code.NO_INPUT, "has no input queue")
-        if not task.resting:
+        if not task.unmanned:
             return failed(Code.BAD_STATE, "its queue can be cleared when it is at rest: stop it first")
         try:
             skipped = self._clear(task.paths, own, self._system)

@@ -76,7 +76,8 @@ class Task(msgspec.Struct, eq=False):
     it. fresh: what is queued is a first start from rest, so nothing can be alive yet.  outputs: read ends of the `out` and `err` FIFOs by path, never
     read. configured: it is in the configuration (else it is stopped, then forgotten).  remove: its folder goes when it is at rest.  echoed: the
     state that was last told.  again: who wants it started as soon as it is at rest (a restart).
-    orders: what its worker was told to do once (core/orders.py), and whom to tell."""
+    orders: what its worker was told to do once (core/orders.py), and whom to tell.  waits: what its start waits for, stuck: which does not come by
+    itself; stops_for: who wants it stopped, stops_after: as soon as whom (core/ordering.py)."""
 
     spec: TaskSpec
     wiring: Wiring
@@ -101,6 +102,10 @@ class Task(msgspec.Struct, eq=False):
     orders: dict[str, Callable[[str], None]] = msgspec.field(default_factory=dict)
     remove: bool = False
     again: str = ""
+    waits: str = ""
+    stuck: bool = False
+    stops_for: str = ""
+    stops_after: str = ""
 
     @property
     def name(self) -> str:
@@ -110,7 +115,17 @@ class Task(msgspec.Struct, eq=False):
     @property
     def resting(self) -> bool:
         """No worker, and none is coming."""
+        return self.unmanned and not self.waits
+
+    @property
+    def unmanned(self) -> bool:
+        """No worker, and none is being forked: nobody else touches its files."""
         return self.link is None and not self.queued and self.retry is None
+
+
+def runs(task: Task) -> bool:
+    """It is wanted, and its program runs or is about to."""
+    return task.goal is Goal.ACT and task.link is not None and task.report.state in (State.RUNNING, State.STARTING)
 
 
 def confirms(goal: Goal, report: Report) -> bool:
@@ -153,6 +168,8 @@ def settled(wish: Goal, task: Task) -> Outcome | None:
         return None  # the start is still to come
     if task.goal is Goal.TRM:
         return Outcome(task=task.name, ok=False, code=Code.BAD_STATE, sentence="was stopped by somebody else meanwhile")
+    if task.stuck:
+        return Outcome(task=task.name, ok=False, code=Code.TASK_FAILED, sentence=f"{clipped(task.waits)}; it goes on waiting")
     report = task.report
     if task.unconfirmed:
         return None
@@ -162,6 +179,8 @@ def settled(wish: Goal, task: Task) -> Outcome | None:
 
 
 def _stopped(task: Task) -> Outcome | None:
+    if task.stops_for:
+        return None  # the stop is still to come
     if task.goal is Goal.ACT and not task.report.state.at_rest:
         return Outcome(task=task.name, ok=False, code=Code.BAD_STATE, sentence="was started by somebody else meanwhile")
     if task.report.state.at_rest and (task.resting or not task.unconfirmed):
@@ -187,7 +206,7 @@ def row(task: Task, uptime_s: float) -> TaskStatus:
         goal=task.goal,
         pid=report.pid,
         uptime_s=uptime_s if report.pid else 0.0,
-        reason=clipped(report.reason),
+        reason=clipped(task.stops_after or report.reason),
         restarts=report.restarts,
         exit_status=report.exit_status,
         exit_known=report.exit_known,
