@@ -6,7 +6,16 @@ serve as the register of DESIGN section 4 (overlayfs: most containers), in a pri
 
 from __future__ import annotations
 
+import hashlib
 import os
+
+OWN_INPUT = "input"
+"""What a task's own input queue is called where flows have their names."""
+
+
+def own_edge_id(short_id: str) -> str:
+    """The id of the edge between a task's own input queue and the task; the Core names edges (core/wiring.py), and a test holds the two together."""
+    return hashlib.sha256("\0".join((OWN_INPUT, OWN_INPUT, short_id)).encode()).hexdigest()[:16]
 
 
 class TaskPaths:

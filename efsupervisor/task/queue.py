@@ -22,7 +22,7 @@ from efsupervisor.journal import Reader, Writer
 from efsupervisor.messages import InEdge
 from efsupervisor.system import Real, boot_id, write_whole
 from efsupervisor.task.delivery import EdgeState, Record, saved
-from efsupervisor.task.paths import TaskPaths
+from efsupervisor.task.paths import TaskPaths, own_edge_id
 
 _RECORD = struct.Struct("<16sQQI8x")
 _SIZE = _RECORD.size + 4
@@ -48,7 +48,8 @@ def put(paths: TaskPaths, put_id: str, data: bytes, system: Real, *, lock: bool 
 
 
 def _put(paths: TaskPaths, put_id: str, event: bytes, system: Real) -> int:
-    floor = max((edge.next for edge in saved(paths.delivery, system).edges), default=0)
+    own = saved(paths.delivery, system).edge(own_edge_id(paths.id))  # of this journal alone: other edges count the bytes of their producers
+    floor = own.next if own is not None else 0
     writer = Writer(paths.input_journal, system=system, boot_id=boot_id(), floor=floor)
     try:
         ids = system.open(paths.folder + "/put-ids", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)

@@ -145,7 +145,7 @@ class Source:
         """Over a hole that a power loss left, or over what retention removed before it was read (which is told)."""
         if self.state.next < self.reader.first() <= onward:
             missed = onward - self.state.next
-            self._lost(f"{missed} bytes of {self.edge.producer} were removed by retention before they were read")
+            self._lost(f"{missed} bytes of {self.edge.producer or 'its own input queue'} were removed by retention before they were read")
             self.state.dropped += missed
         self.rewind(onward)
         self._load_fragments()

@@ -13,6 +13,7 @@ from efsupervisor.journal import Claims, Reader, Writer
 from efsupervisor.messages import Wiring
 from efsupervisor.states import Framing, Mode
 from efsupervisor.system import REAL, short_id
+from efsupervisor.task.paths import own_edge_id
 
 
 def spec(name: str, **more: object) -> TaskSpec:
@@ -186,3 +187,8 @@ def test_the_same_consumers_make_the_same_file() -> None:
     first = seated(group("a", "b"), None, 5)
     assert seated(group("a", "b"), first, 5) == first
     assert msgspec.json.decode(msgspec.json.encode(first), type=EdgeFile) == first
+
+
+def test_a_tasks_own_queue_has_the_id_that_its_worker_knows_it_by() -> None:
+    alone = Config(source="/etc/x.yaml", tasks=[spec("하나", input=InputSpec())])
+    assert [edge.id for edge in edges(alone)] == [own_edge_id(short_id("하나"))]

@@ -13,7 +13,8 @@ import pytest
 from efsupervisor.errors import Code, EfError
 from efsupervisor.journal import Reader
 from efsupervisor.system import REAL
-from efsupervisor.task.paths import TaskPaths
+from efsupervisor.task.delivery import EdgeState, Record
+from efsupervisor.task.paths import TaskPaths, own_edge_id
 from efsupervisor.task.queue import MAX_EVENT, put
 from tests.unit.journal.fakes import Killed, Machine, StopAt
 
@@ -49,6 +50,30 @@ def test_the_same_id_again_is_the_same_event(tmp_path: Path) -> None:
     assert put(paths, "a", b"one", REAL) == first
     assert put(paths, "c", b"one", REAL) != first
     assert events(paths) == [b"one\n", b"two\n", b"one\n"]
+
+
+OF_A_FLOW = "0123456789abcdef"
+
+
+def read_up_to(paths: TaskPaths, offsets: dict[str, int]) -> None:
+    """The task's delivery record says so of these edges."""
+    record = Record(paths.delivery, REAL)
+    state = record.load()
+    state.edges = [EdgeState(edge, offset, offset) for edge, offset in offsets.items()]
+    record.save(state)
+    record.close()
+
+
+def test_how_far_a_task_has_read_a_flow_says_nothing_about_its_own_queue(tmp_path: Path) -> None:
+    paths = task(tmp_path)
+    read_up_to(paths, {OF_A_FLOW: 1566})
+    assert put(paths, "a", b"one", REAL) == 0
+
+
+def test_a_queue_whose_files_are_gone_goes_on_where_the_task_has_read_it(tmp_path: Path) -> None:
+    paths = task(tmp_path)
+    read_up_to(paths, {OF_A_FLOW: 1566, own_edge_id(paths.id): 40})
+    assert put(paths, "a", b"one", REAL) == 40
 
 
 @pytest.mark.parametrize(("data", "code"), [(b"two\nlines", Code.BAD_REQUEST), (b"x" * MAX_EVENT, Code.TOO_LARGE)])
