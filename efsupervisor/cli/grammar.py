@@ -180,6 +180,29 @@ def status(names: tuple[str, ...], as_json: bool) -> int:
     return verbs.status(session().core, names, output(), as_json=as_json)
 
 
+_ORDERS = click.Choice(["cpu", "memory", "restarts", "lag", "inflight", "name"])
+
+
+@root.command(epilog=NAMES)
+@_names(required=False, metavar="[NAMES]...")
+@click.option("--sort", "order", type=_ORDERS, default="cpu", show_default=True, help="What decides the order at first.")
+@click.option("--interval", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, metavar="SECONDS", help="Time between two looks.")
+@click.option("--once", "single", is_flag=True, help="Print the table once, for scripts; also done when the output is no terminal.")
+@_json
+def top(names: tuple[str, ...], order: str, interval: float, single: bool, as_json: bool) -> int:
+    """Watch tasks: state, CPU, memory, restarts, lag and events in flight.
+
+    Keys: c m r l i n choose the order, once more turns it round; / filters; arrows and pages move; q ends.
+    """
+    from efsupervisor.cli import top as work  # late on purpose, as every command's own work here
+
+    named = [name for name in verbs.names_of(names) if name != verbs.ALL]
+    view = work.View(order=order)
+    if single or as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return work.once(session(), named, view, output(), as_json=as_json)
+    return work.watch(session(), named, view, output(), interval)
+
+
 _STREAMS = click.Choice(["out", "err", "input", "dead"])
 _lines = click.option("-n", "--lines", type=click.IntRange(0, _MAX_LINES), default=10, show_default=True, help="How many of the last lines.")
 _stream = click.option("--stream", type=_STREAMS, default="out", show_default=True, help="Which of the task's journals.")

@@ -6,6 +6,7 @@ last time that somebody asked for something.  What the task depends on is asked 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -130,7 +131,13 @@ async def _last_words(house: House, row: TaskStatus) -> list[str]:
         reply = first(await house.ask(ReadRequest(id=house.next_id(), task=row.name, stream="err", lines=LAST_WORDS)), ReadReply)
     except EfError:
         return []  # a task without a log of its own: the story goes without
-    return [line for line in reply.data.decode("utf-8", "replace").splitlines() if line.strip()]
+    return counted([line for line in reply.data.decode("utf-8", "replace").splitlines() if line.strip()])
+
+
+def counted(lines: Sequence[str]) -> list[str]:
+    """The lines; equal ones in a row are one, with how many they were."""
+    runs = [(line, len(list(same))) for line, same in itertools.groupby(lines)]
+    return [f"{line} ({count} times)" if count > 1 else line for line, count in runs]
 
 
 # The story ----------------------------------------------------------------------------------------------------------------------------------------
@@ -187,7 +194,7 @@ def _fulfilled(other: TaskStatus, condition: str) -> bool:
 
 def _before(facts: Facts) -> list[Cause]:
     """The way back, newest first, to the last time that somebody asked for something."""
-    runs = [_run(run) for run in facts.runs]
+    runs = [_run(run, facts.row.reason) for run in facts.runs]
     ends = [run.ended for run in facts.runs]
     steps = [_step(event) for event in facts.events if not _repeats(event, ends)]
     ordered = sorted([*runs, *steps], key=lambda cause: cause.wall, reverse=True)
@@ -200,16 +207,21 @@ def _repeats(event: EventRow, ends: Sequence[float]) -> bool:
     return event.what == "state" and event.after in ("EXITED", "FATAL", "BACKOFF", "STOPPED") and any(abs(event.wall - end) < SAME_S for end in ends)
 
 
-def _run(run: RunRow) -> Cause:
+def _run(run: RunRow, said: str) -> Cause:
+    """One run's end; a reason that was said of the present already is not repeated."""
     lived = f"run {run.incarnation} (pid {run.pid})" if run.pid else f"run {run.incarnation}"
     then = f" and the task became {run.state}" if run.state else ""
-    sentence = f"{lived} ended after {max(0.0, run.ended - run.began):.1f} s{then}: {run.reason or 'no reason is known'}"
+    sentence = f"{lived} ended after {max(0.0, run.ended - run.began):.1f} s{then}"
+    sentence += "" if run.reason and run.reason == said else f": {run.reason or 'no reason is known'}"
     return Cause(wall=run.ended, what="run", sentence=sentence)
 
 
 def _step(event: EventRow) -> Cause:
     if event.what != "state":
         return Cause(wall=event.wall, what=event.what, sentence=event.sentence, lines=event.lines)
-    asked = event.sentence.startswith("asked by ")
+    again = event.after == "STARTING" and event.before in ("BACKOFF", "RUNNING", "STARTING")
+    asked = event.sentence.startswith("asked by ") and not again
     change = f"{event.before or 'nothing'} -> {event.after}"
+    if again:
+        return Cause(wall=event.wall, what="state", sentence=f"{change}: tried again")
     return Cause(wall=event.wall, what="asked" if asked else "state", sentence=f"{change}: {event.sentence}" if event.sentence else change)

@@ -53,6 +53,11 @@ class Screen:
         self._from = len(self.text)
         os.write(self._ours, text.encode())
 
+    def resize(self, columns: int, lines: int = 40) -> None:
+        """The window gets another size."""
+        self._from = len(self.text)
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
     def see(self, text: str, deadline_s: float = 15.0) -> str:
         """Wait until this appears in what was shown since the last keys; all of that."""
 

@@ -15,9 +15,9 @@ from efsupervisor.conf.schema import ScheduleSpec, TaskSpec
 from efsupervisor.errors import TABLE, Code
 from efsupervisor.messages import call
 from efsupervisor.messages.core import (
+    Cause,
     Change,
     EventRow,
-    Cause,
     FlowRow,
     GroupRow,
     Outcome,

@@ -8,7 +8,7 @@ import pytest
 
 from efsupervisor.conf.schema import TaskSpec
 from efsupervisor.errors import Code, EfError
-from efsupervisor.interface.why import STEPS, Facts, TaskWhy, story
+from efsupervisor.interface.why import STEPS, Facts, TaskWhy, counted, story
 from efsupervisor.messages import core
 from efsupervisor.messages.call import Causes
 from efsupervisor.states import Goal, State
@@ -45,7 +45,7 @@ def test_the_way_back_is_newest_first_and_ends_where_somebody_asked_for_somethin
         change(10, "RUNNING", "STOPPING", "asked by uid 0 pid 6"),
         change(20, "STOPPED", "STARTING", "asked by uid 0 pid 7"),
         change(21, "STARTING", "BACKOFF", "exit status 1"),
-        change(22, "BACKOFF", "STARTING"),
+        change(22, "BACKOFF", "STARTING", "asked by uid 0 pid 7"),
         change(23, "STARTING", "FATAL", "exit status 1"),
     ]
     facts = Facts(
@@ -57,7 +57,7 @@ def test_the_way_back_is_newest_first_and_ends_where_somebody_asked_for_somethin
     assert told[0].lines == ["no such file: web.conf"]
     assert [(cause.wall, cause.sentence) for cause in told[1:]] == [
         (23, "run 2 (pid 42) ended after 0.5 s and the task became FATAL: exit status 1"),
-        (22, "BACKOFF -> STARTING"),
+        (22, "BACKOFF -> STARTING: tried again"),
         (21, "run 1 (pid 41) ended after 0.5 s and the task became BACKOFF: exit status 1"),
         (20, "STOPPED -> STARTING: asked by uid 0 pid 7"),
     ]
@@ -95,6 +95,12 @@ def test_alerts_keep_the_last_lines_and_a_long_story_is_cut() -> None:
     assert [cause.what for cause in told[:4]] == ["now", "health", "dead-letter", "message"]
     assert told[3].lines == ["ouch"]
     assert len(told) == 3 + STEPS
+
+
+def test_a_reason_is_said_once_and_equal_last_words_are_counted() -> None:
+    facts = Facts(status(state=State.FATAL, reason="exit status 1"), runs=[ended(23, 2, "exit status 1", "FATAL")])
+    assert sentences(facts)[1] == "run 2 (pid 42) ended after 0.5 s and the task became FATAL"
+    assert counted(["a", "a", "b", "a"]) == ["a (2 times)", "b", "a"]
 
 
 class FakeCore:
