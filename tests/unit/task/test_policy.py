@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from efsupervisor.conf.schema import TaskSpec
+from efsupervisor.conf.schema import ReadySpec, TaskSpec
 from efsupervisor.states import Goal, Kind
 from efsupervisor.task.lifecycle import Event
 from efsupervisor.task.policy import Death, after_death, after_refusal, describe, shortage_delay_s
@@ -86,6 +86,70 @@ def test_delays_double_from_the_first_to_the_longest() -> None:
     delays = [after_death(spec, Death(FAILED, 0.0, ACT), failures, 1, jitter=0.0).delay_s for failures in range(7)]
     assert delays == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
     assert after_death(spec, Death(FAILED, 0.0, ACT), 99, 1, jitter=0.0).delay_s == 2.0
+
+
+def test_restarts_that_come_too_often_wait_ever_longer_until_a_life_was_good() -> None:
+    spec = service(backoff_s=0.1, backoff_max_s=60.0)
+    delays, waited = 0, []
+    for _ in range(12):
+        verdict = after_death(spec, Death(CLEAN, 1.3, ACT), 0, 10, jitter=0.0, delays=delays)
+        delays = verdict.delays
+        waited.append(verdict.delay_s)
+    assert waited == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 60.0, 60.0])
+    slow = after_death(spec, Death(CLEAN, 599.0, ACT), 0, 1, jitter=0.0, delays=3)
+    assert (slow.event, slow.delay_s, slow.delays) == (Event.LATER, pytest.approx(0.8), 4)
+    assert "shorter than backoff_reset_s (600 s)" in slow.reason
+    good = after_death(spec, Death(CLEAN, 600.0, ACT), 0, 1, jitter=0.0, delays=3)
+    assert (good.event, good.delays) == (Event.AGAIN, 0)
+
+
+def test_a_burst_is_fatal_only_where_that_is_configured() -> None:
+    spec = service(fatal_after_burst=True, restart_burst=3)
+    assert after_death(spec, Death(CLEAN, 5.0, ACT), 0, 2).event is Event.AGAIN
+    fatal = after_death(spec, Death(CLEAN, 5.0, ACT), 0, 3)
+    assert fatal.event is Event.HOPELESS
+    assert "3 starts within 60 s (restart_burst: 3, fatal_after_burst)" in fatal.reason
+
+
+def test_a_task_that_would_be_fatal_is_tried_again_slowly_where_that_is_configured() -> None:
+    spec = service(retry_fatal_s=300.0, startretries=1)
+    for failures in (1, 2, 7):
+        verdict = after_death(spec, Death(FAILED, 0.1, ACT), failures, 1)
+        assert (verdict.event, verdict.delay_s, verdict.failures) == (Event.LATER, 300.0, failures + 1)
+        assert "tried again in 300 s (retry_fatal_s)" in verdict.reason
+    assert after_refusal(spec, "no such file", 1, ACT).delay_s == 300.0
+
+
+READY = ReadySpec(notify=True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "death", "event", "word"),
+    [
+        # readiness takes the place of startsecs
+        (service(ready=READY), Death(CLEAN, 0.1, ACT, ready=True), Event.AGAIN, "exit status 0"),
+        (service(ready=READY), Death(CLEAN, 50.0, ACT), Event.LATER, "after 50.00 s, before it was ready"),
+        (service(ready=READY), Death(15, 90.0, ACT, unwell="not ready in time"), Event.LATER, "not ready in time; killed by SIGTERM"),
+        # one that we ended has failed, whatever its status
+        (service(), Death(CLEAN, 50.0, ACT, unwell="not alive", ready=True), Event.AGAIN, "not alive; exit status 0"),
+        (service(autorestart="unexpected"), Death(CLEAN, 50.0, ACT, unwell="not alive"), Event.AGAIN, "not alive"),
+        (service(autorestart="false"), Death(CLEAN, 50.0, ACT, unwell="not alive"), Event.ENOUGH, "not alive"),
+        (job(), Death(CLEAN, 50.0, ACT, unwell="ran too long"), Event.HOPELESS, "ran too long; exit status 0"),
+        (job(autorestart="unexpected"), Death(CLEAN, 50.0, ACT, unwell="ran too long"), Event.LATER, "ran too long"),
+        (job(ready=READY), Death(CLEAN, 0.1, ACT), Event.ENOUGH, "exit status 0"),
+        (service(ready=READY), Death(CLEAN, 50.0, TRM, unwell="not alive"), Event.ENOUGH, "stopped"),
+        # the kernel's own verdict
+        (service(), Death(KILLED, 50.0, ACT, oom=True), Event.AGAIN, "oom: the kernel ended it for its memory; killed by SIGKILL"),
+    ],
+)
+def test_a_program_that_was_not_ready_or_not_well_is_judged_as_failed(spec: TaskSpec, death: Death, event: Event, word: str) -> None:
+    verdict = after_death(spec, death, 0, 1, jitter=0.0)
+    assert verdict.event is event
+    assert word in verdict.reason
+
+
+def test_a_job_that_ran_too_long_has_finished_for_its_consumers() -> None:
+    assert after_death(job(), Death(CLEAN, 50.0, ACT, unwell="ran too long"), 0, 1).finished
 
 
 @given(st.floats(-1, 1))
