@@ -172,6 +172,14 @@ TASK: dict[str, Meaning] = {
         "``completed`` (EXITED), ``completed_successfully`` (with a status of ``exitcodes``).  What is needed and does not run is started too",
     ),
     "restart_with": Meaning("true or false", "false", "when something that it depends on is restarted by command, it is restarted too"),
+    "events": Meaning(
+        "name or list",
+        "none",
+        "for ``type: eventlistener``: types of events that it wants, as supervisord names them (``PROCESS_STATE``, ``TICK_60``)",
+    ),
+    "buffer_size": Meaning(
+        "number", "10", "for ``type: eventlistener``: events that may wait for its pool before the oldest is discarded (and counted)"
+    ),
 }
 
 READY: dict[str, Meaning] = {

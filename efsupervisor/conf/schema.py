@@ -134,6 +134,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     content the program finds. max_rss: bytes of the whole tree; max_cpu: percent of one core, averaged over usage_s; 0 is no limit; both are
     looked at each usage_s. depends_on: name of a task or group to a condition: `started`, `ready` (RUNNING), `healthy`, `completed` or
     `completed_successfully`. restart_with: when something that it depends on is restarted by command, it is too.
+    events, buffer_size: of an event listener (type `eventlistener`): what it wants, and how many may wait for its pool, which is its group.
     """
 
     name: str
@@ -205,6 +206,8 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     cgroup: CgroupSpec | None = None
     depends_on: dict[str, str] = {}
     restart_with: bool = False
+    events: list[str] = []
+    buffer_size: int = 10
 
     def kept(self, channel: str) -> OutputSpec:
         """How one channel (`out` or `err`) is kept: `output`, with the sizes of its log file where those are said."""

@@ -177,6 +177,8 @@ TASK: dict[str, Field] = {
     "cgroup": part(CgroupSpec, CGROUP),
     "depends_on": depends_on,
     "restart_with": one(convert.boolean),
+    "events": texts(web.event_type),
+    "buffer_size": integer(1, 100_000),
 }
 
 FLOW: dict[str, Field] = {

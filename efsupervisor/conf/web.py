@@ -89,6 +89,23 @@ def basic_password(text: str) -> str:
     return text
 
 
+EVENT_TYPES = (
+    "EVENT", "PROCESS_STATE", "PROCESS_STATE_STOPPED", "PROCESS_STATE_EXITED", "PROCESS_STATE_STARTING", "PROCESS_STATE_STOPPING",
+    "PROCESS_STATE_BACKOFF", "PROCESS_STATE_FATAL", "PROCESS_STATE_RUNNING", "PROCESS_STATE_UNKNOWN", "PROCESS_COMMUNICATION",
+    "PROCESS_COMMUNICATION_STDOUT", "PROCESS_COMMUNICATION_STDERR", "PROCESS_LOG", "PROCESS_LOG_STDOUT", "PROCESS_LOG_STDERR",
+    "REMOTE_COMMUNICATION", "SUPERVISOR_STATE_CHANGE", "SUPERVISOR_STATE_CHANGE_RUNNING", "SUPERVISOR_STATE_CHANGE_STOPPING", "TICK", "TICK_5",
+    "TICK_60", "TICK_3600", "PROCESS_GROUP", "PROCESS_GROUP_ADDED", "PROCESS_GROUP_REMOVED",
+)  # fmt: skip
+"""What event listeners may want, as supervisord names it."""
+
+
+def event_type(text: str) -> str:
+    """One type of events."""
+    if text.upper() not in EVENT_TYPES:
+        raise Unfit(f'"{shown(text, 40)}" is no type of events; there are {", ".join(EVENT_TYPES)}')
+    return text.upper()
+
+
 def identifier(text: str) -> str:
     """A name without blanks, as it stands in the header of an event."""
     if not text or len(text) > 256 or not text.isprintable() or any(each.isspace() for each in text):

@@ -163,6 +163,7 @@ class Core:
         manner = f"after {end}" if former.existed else "first start"
         added = sum(noun == TASK for noun, _name in self.merged.added)
         count = f"{len(self.config.tasks)} tasks" + (f" ({added} of them added by command)" if added else "")
+        self.tale.supervisor("RUNNING")
         self.log.info(f"efsupervisord {self.version} pid {self.system.getpid()}: {count}, {adopted} workers found, {manner}")
         for sentence in self.merged.aside:
             self.log.warning(sentence)

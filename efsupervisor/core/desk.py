@@ -30,7 +30,7 @@ from efsupervisor.core.journals import journal_of, read
 from efsupervisor.core.memory import Asked, Asker, Memory
 from efsupervisor.core.registry import ALL
 from efsupervisor.core.showing import Showing
-from efsupervisor.core.tasks import Task, row
+from efsupervisor.core.tasks import Task, clipped, row
 from efsupervisor.core.upgrade import Upgrade
 from efsupervisor.core.waiting import Pending
 from efsupervisor.errors import Code, EfError
@@ -52,6 +52,7 @@ from efsupervisor.messages import (
     FlowsRequest,
     GroupsRequest,
     HistoryRequest,
+    NoteRequest,
     Outcome,
     PutDone,
     PutRequest,
@@ -115,6 +116,7 @@ class Desk:
             ClearLogRequest: self._clear_logs,
             SignalRequest: self._signal,
             EmitRequest: self._emit,
+            NoteRequest: self._noted,
             ShutdownRequest: self._shutdown,
             AddTaskRequest: altering.add_task,
             DelTaskRequest: altering.del_task,
@@ -240,6 +242,11 @@ class Desk:
             raise EfError(f"there is no signal {request.signal}", Code.USAGE)
         tasks, outcomes = self._core.registry.named(request.names)
         asked.reply(done_frames(request.id, outcomes + [self._core.orders.signal(task, request.signal) for task in tasks]))
+
+    def _noted(self, asked: Asked, request: NoteRequest) -> None:
+        task = self._one(request.task)
+        task.note = clipped(request.sentence)
+        asked.reply(done_frames(request.id, [Outcome(task=task.name, ok=True)]))
 
     def _emit(self, asked: Asked, request: EmitRequest) -> None:
         self._core.tale.emitted(request.topic, request.data)

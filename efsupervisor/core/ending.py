@@ -59,6 +59,7 @@ class Ending:
         self.under_way = True
         running = [task for task in self._core.registry if not task.resting]
         self._left = set(running)
+        self._core.tale.supervisor("STOPPING")
         self._core.log.info(f"shutting down, asked by {asked_by}: {len(running)} tasks to stop")
         self._limit = self._core.reactor.after(self._limit_s(running), lambda: self._hurry("the limit of the shutdown is reached"))
         for task in core.ordering.downwards(running):

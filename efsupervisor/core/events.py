@@ -28,6 +28,9 @@ from efsupervisor.messages import EventRow
 from efsupervisor.system import folded
 
 STATE = "state"
+SUPERVISOR, GROUP = "supervisor", "group"
+PASSING = frozenset({STATE, SUPERVISOR, GROUP})
+"""Kinds that are kept in memory only."""
 ALERT = "alert"
 """Asked for, it stands for everything that is no transition."""
 SLACK = 1 << 16
@@ -89,15 +92,14 @@ class _Transition(msgspec.Struct, frozen=True, gc=False):
     before: str
     after: str
     pid: int
-
-    @property
-    def what(self) -> str:
-        return STATE
+    facts: str = ""
+    what: str = STATE
 
     def row(self) -> EventRow:
         return EventRow(
-            seq=self.seq, wall=self.wall, what=STATE, task=self.task, sentence=self.sentence, before=self.before, after=self.after, pid=self.pid
-        )
+            seq=self.seq, wall=self.wall, what=self.what, task=self.task, sentence=self.sentence, before=self.before, after=self.after, pid=self.pid,
+            facts=self.facts,
+        )  # fmt: skip
 
 
 class _Filter:
@@ -108,16 +110,16 @@ class _Filter:
         self._what = frozenset(what)
 
     def __call__(self, row: EventRow | _Transition) -> bool:
-        wanted = not self._what or row.what in self._what or (ALERT in self._what and row.what != STATE)
+        wanted = not self._what or row.what in self._what or (ALERT in self._what and row.what not in PASSING)
         return wanted and (not self._names or folded(row.task) in self._names)
 
     @property
     def states(self) -> bool:
-        return not self._what or STATE in self._what
+        return not self._what or not PASSING.isdisjoint(self._what)
 
     @property
     def alerts(self) -> bool:
-        return self._what != {STATE}
+        return not self._what or not PASSING.issuperset(self._what)
 
 
 class Events:
@@ -141,15 +143,15 @@ class Events:
 
     def publish(
         self, what: str, task: str, wall: float, *, sentence: str = "", before: str = "", after: str = "", pid: int = 0, event: bytes = b"",
-        lines: Collection[str] = (),
+        lines: Collection[str] = (), facts: str = "",
     ) -> EventRow:  # fmt: skip
         """Number and keep one event.  what: `state` for a transition (kept in memory), else an alert (kept in the store)."""
-        said = EventRow(seq=self._numbered(), wall=wall, what=what, task=task, sentence=sentence, before=before, after=after, pid=pid)
+        said = EventRow(seq=self._numbered(), wall=wall, what=what, task=task, sentence=sentence, before=before, after=after, pid=pid, facts=facts)
         row = fitting(msgspec.structs.replace(said, event=event, lines=list(lines)) if event or lines else said)
-        if what == STATE:
+        if what in PASSING:
             if len(self._ring) == self._ring.maxlen and self._ring:
                 self._lost_state = self._ring[0].seq
-            self._ring.append(_Transition(row.seq, wall, task, row.sentence, before, after, pid))
+            self._ring.append(_Transition(row.seq, wall, task, row.sentence, before, after, pid, facts, what))
         else:
             self._store.alert(row)
         self._ring_the_bell(row)

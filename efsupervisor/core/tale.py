@@ -8,9 +8,10 @@ This module must never decide anything about a task.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable
 
-from efsupervisor.core.events import Events, Found, Waiter
+from efsupervisor.core.events import GROUP, SUPERVISOR, Events, Found, Waiter
 from efsupervisor.core.history import Runs
 from efsupervisor.core.store import Store
 from efsupervisor.core.tasks import Task, clipped
@@ -52,11 +53,13 @@ class Tale:
             before, task.echoed = task.echoed, report.state
             cause = cause_of(task)
             self.events.publish(
-                STATE, task.name, report.since_wall or self._wall(), sentence=cause, before=before.value, after=report.state.value, pid=report.pid
-            )
+                STATE, task.name, report.since_wall or self._wall(), sentence=cause, before=before.value, after=report.state.value, pid=report.pid,
+                facts=facts_of(task),
+            )  # fmt: skip
             self._soon()
             why = f" ({cause})" if cause else ""
             self._log.echo(f"task {task.name}: {before} -> {report.state}{why}" + (f" pid {report.pid}" if report.pid else ""))
+        task.last_pid = report.pid or task.last_pid
         self.take_runs(task)
 
     def take_runs(self, task: Task) -> None:
@@ -73,6 +76,20 @@ class Tale:
             alert.what, task.name, alert.wall or self._wall(), sentence=clipped(alert.sentence), event=alert.event, lines=alert.lines
         )
         self._soon()
+
+    def supervisor(self, after: str) -> None:
+        """The supervisor itself is RUNNING now, or STOPPING."""
+        self.events.publish(SUPERVISOR, "", self._wall(), after=after)
+        self._soon()
+
+    def groups(self, before: set[str], after: set[str]) -> None:
+        """Groups of tasks came (ADDED) or went (REMOVED)."""
+        for group in sorted(before - after):
+            self.events.publish(GROUP, group, self._wall(), after="REMOVED")
+        for group in sorted(after - before):
+            self.events.publish(GROUP, group, self._wall(), after="ADDED")
+        if before != after:
+            self._soon()
 
     def emitted(self, kind: str, data: bytes) -> None:
         """Somebody outside has something for event listeners.  kind: a word of the sender's."""
@@ -146,3 +163,13 @@ def cause_of(task: Task) -> str:
         return clipped(report.reason)
     asked = report.state in (State.STARTING, State.STOPPING) or (report.state is State.STOPPED and task.goal is Goal.TRM)
     return f"asked by {task.asked_by}" if asked and task.asked_by else ""
+
+
+def facts_of(task: Task) -> str:
+    """What an event listener is told beside the states: how often it was tried, the pid that is meant, and whether an end was expected."""
+    report, pid = task.report, task.report.pid or task.last_pid
+    if report.state not in (State.RUNNING, State.STOPPING):
+        pid = task.last_pid or report.pid
+    status = report.exit_status
+    expected = status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status) in task.spec.exitcodes
+    return f"tries:{report.failures} pid:{pid} expected:{int(expected)}"

@@ -76,6 +76,7 @@ class Task(msgspec.Struct, eq=False):
     it. fresh: what is queued is a first start from rest, so nothing can be alive yet.  outputs: read ends of the `out` and `err` FIFOs by path, never
     read. configured: it is in the configuration (else it is stopped, then forgotten).  remove: its folder goes when it is at rest.  echoed: the
     state that was last told.  again: who wants it started as soon as it is at rest (a restart).
+    note: what its listener's bridge says (NoteRequest).  last_pid: of the last program that a report named.
     orders: what its worker was told to do once (core/orders.py), and whom to tell.  waits: what its start waits for, stuck: which does not come by
     itself; stops_for: who wants it stopped, stops_after: as soon as whom (core/ordering.py)."""
 
@@ -99,6 +100,8 @@ class Task(msgspec.Struct, eq=False):
     indexed_pid: int = 0
     echoed: State = State.STOPPED
     puts: dict[str, Put] = msgspec.field(default_factory=dict)
+    last_pid: int = 0
+    note: str = ""
     orders: dict[str, Callable[[str], None]] = msgspec.field(default_factory=dict)
     remove: bool = False
     again: str = ""
@@ -218,7 +221,7 @@ def row(task: Task, uptime_s: float) -> TaskStatus:
         delivered=report.delivered,
         acknowledged=report.acknowledged,
         dead_letters=report.dead_letters,
-        health=clipped(report.health),
+        health=clipped("; ".join(filter(None, (report.health, task.note)))),
         worker_pid=task.link.pid if task.link else 0,
         incarnation=report.incarnation,
         since=report.since_wall,

@@ -53,6 +53,7 @@ class Updating:
         core.regroup()
         for sentence in set(new.aside) - set(old.aside):
             core.log.warning(sentence)
+        core.tale.groups(_groups(old.config), _groups(new.config))
         self._rewire(new, wirings)
         self._settle(changes, wirings, asked_by, removing)
         if new.config.supervisor != old.config.supervisor:
@@ -114,6 +115,11 @@ class Updating:
 def _new_or_changed(old: Merged, new: Merged) -> list[TaskSpec]:
     before = {folded(spec.name): spec for spec in old.config.tasks}
     return [spec for spec in new.config.tasks if before.get(folded(spec.name)) != spec]
+
+
+def _groups(config: Config) -> set[str]:
+    """As supervisord would have them: the group that a task says, else its own name."""
+    return {spec.group or spec.name for spec in config.tasks}
 
 
 def _of_tasks(changes: list[Change], what: str) -> list[Change]:

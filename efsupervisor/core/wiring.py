@@ -154,6 +154,7 @@ class Wirer:
             log=self._log,
             log_level=self._supervisor.log_level,
             log_format=self._supervisor.log_format,
+            identifier=self._supervisor.xmlrpc.identifier,
         )
 
     def _task_dir(self, name: str) -> str:

@@ -43,7 +43,8 @@ class OutEdge(msgspec.Struct, frozen=True, kw_only=True):
 
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a worker is told when it is forked: the task, where it lives, and its edges.  namespace: identity of this var/, part of the cookie
-    that marks the task's processes.  log: path of the daemon's log; log_level, log_format: what of it is written, and how."""
+    that marks the task's processes.  log: path of the daemon's log; log_level, log_format: what of it is written, and how.
+    identifier: what the supervisor calls itself."""
 
     spec: TaskSpec
     task_dir: str
@@ -53,6 +54,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     log: str = ""
     log_level: str = "info"
     log_format: str = "text"
+    identifier: str = "supervisor"
 
 
 # Core to worker -------------------------------------------------------------------------------------------------------------------------------------

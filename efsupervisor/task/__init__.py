@@ -19,7 +19,7 @@ from efsupervisor.task.default import (
     DefaultTaskDelHelper,
     DefaultTaskHelper,
 )
-from efsupervisor.task.process import ProcessTask
+from efsupervisor.task.process import ListenerTask, ProcessTask
 from efsupervisor.task.stdin import StdIn
 from efsupervisor.task.stdout import StdOut
 
@@ -116,3 +116,4 @@ def _discover() -> None:
 
 
 register("process", ProcessTask)
+register("eventlistener", ListenerTask)

@@ -80,6 +80,11 @@ class ProcessTask(DefaultTask):
         return None
 
 
+class ListenerTask(ProcessTask):
+    """Runs an event listener below its bridge (efsupervisor.listener); its program is the bridge (task/spawn.py)."""
+
+
+
 def _where(error: BaseException) -> str:
     import traceback  # late: the Core is forked for every worker, and this is for a fault
 

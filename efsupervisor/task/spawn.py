@@ -17,12 +17,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import grp
+import json
 import os
 import pwd
 import signal
 import struct
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from efsupervisor.conf.schema import TaskSpec
 from efsupervisor.errors import SpawnFailed
@@ -40,6 +42,10 @@ _NEVER_TRANSIENT_AT = frozenset({"directory"})
 _BESIDE = ("session", "signals", "umask", "cgroup", *limits.SENTENCES, "privileges", "parent", "directory", "stdio", "exec")
 """Stages of a command beside the program: it is recorded nowhere, and dies with the worker."""
 _KEPT = ("PATH", "LANG", "TZ")
+LISTENER = "eventlistener"
+"""The task type whose program is run below a bridge."""
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -94,6 +100,8 @@ def plan(wiring: Wiring, incarnation: int, more: Mapping[str, str] | None = None
     if spec.group:
         environment["EFS_INSTANCE"] = str(spec.instance)
     bounds = limits.planned(spec, REAL.oom_score_adj())
+    if spec.type == LISTENER:
+        return _bridged(wiring, environment, account, bounds)
     return Plan(list(spec.command), environment, spec.directory, int(spec.umask, 8), account, keeps_rights=not spec.no_new_privs, limits=bounds)
 
 
@@ -101,6 +109,26 @@ def _from_files(paths: list[str]) -> dict[str, str]:
     from efsupervisor.task import envfile  # late: few tasks have such files
 
     return envfile.read(paths)
+
+
+def _bridged(wiring: Wiring, environment: dict[str, str], account: Account | None, bounds: Any) -> Plan:
+    """An event listener: its bridge is the program, as our own user, and gives the listener its user."""
+    spec = wiring.spec
+    var = os.path.dirname(os.path.dirname(wiring.task_dir))
+    group = spec.group or spec.name
+    environment.setdefault("SUPERVISOR_ENABLED", "1")
+    environment.setdefault("SUPERVISOR_SERVER_URL", spec.serverurl or f"unix://{var}/run/supervisor.sock")
+    environment.setdefault("SUPERVISOR_PROCESS_NAME", spec.process_name or spec.name)
+    environment.setdefault("SUPERVISOR_GROUP_NAME", group)
+    order: dict[str, Any] = {
+        "var": var, "member": spec.name, "pool": group, "server": wiring.identifier, "command": spec.command, "events": spec.events,
+        "buffer_size": spec.buffer_size,
+    }  # fmt: skip
+    if account is not None:
+        order |= {"uid": account.uid, "gid": account.gid, "groups": account.groups}
+    start = f"import sys; sys.path.insert(0, {_ROOT!r}); from efsupervisor.listener.bridge import main; main(sys.argv[1])"
+    command = [sys.executable, "-E", "-s", "-c", start, json.dumps(order)]
+    return Plan(command, environment, spec.directory, int(spec.umask, 8), None, keeps_rights=True, limits=bounds)
 
 
 def _clean(account: Account | None) -> dict[str, str]:

@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "conf": VOCABULARY | {"system"},
     "journal": VOCABULARY | {"system"},
     "task": VOCABULARY | MACHINE | {"conf", "journal"},
+    "listener": VOCABULARY | MACHINE | {"journal", "task"},
     "core": VOCABULARY | MACHINE | {"conf", "journal", "task"},
     "interface": VOCABULARY | {"system", "conf", "journal"},
     "help": VOCABULARY | {"system", "conf", "interface"},

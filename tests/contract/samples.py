@@ -84,6 +84,7 @@ WIRING = messages.Wiring(
     log="/var/log/efsupervisord.log",
     log_level="debug",
     log_format="json",
+    identifier="other",
 )
 
 STATUS = messages.TaskStatus(
@@ -136,6 +137,7 @@ EVENT = messages.EventRow(
     pid=12,
     event=b"\0\xff",
     lines=["x"],
+    facts="tries:1",
 )
 RUN = messages.RunRow(
     number=3,
@@ -231,6 +233,7 @@ SAMPLES: dict[str, list[object]] = {
         messages.ClearLogRequest(id="30", asked_by="web", names=["a"]),
         messages.EmitRequest(id="31", asked_by="web", topic="k", data=b"\0\xff"),
         messages.UpgradeRequest(id="32", asked_by="web"),
+        messages.NoteRequest(id="33", asked_by="web", task="a", sentence="3 events wait"),
     ],
     "Reply": [
         messages.StatusReply(id="1", tasks=[STATUS], more=True, ending=True),
