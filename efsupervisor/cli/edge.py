@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from efsupervisor.cli.render import harmless
 from efsupervisor.errors import TABLE, Code, EfError
 
 INTERRUPTED = 130
@@ -32,12 +33,28 @@ def guarded(work: Callable[[], int], *, goes_on: bool = False) -> int:
     except OSError as error:
         if goes_on:
             raise
-        return leave(fail(f"the output could not be written: {error.strerror}", TABLE[Code.SYSTEM].exit_status))
+        return fail(f"the output could not be written: {error.strerror}", leave(TABLE[Code.SYSTEM].exit_status))
     except Exception as error:  # the edge: whatever we did wrong, a person gets a sentence and a script its status
         if os.environ.get("EFCTL_DEBUG"):
             raise
         return fail(_mistake(error), TABLE[Code.INTERNAL].exit_status)
     return status
+
+
+def occupy() -> None:
+    """Standard streams that are closed (`>&-`) get /dev/null, before a socket of ours can get their numbers.  Nothing is read from it; a stdout that
+    takes nothing is told at the first text; what would stand on stderr is lost, as was asked."""
+    for number, name, way, mode in ((0, "stdin", os.O_RDONLY, "r"), (1, "stdout", os.O_RDONLY, "w"), (2, "stderr", os.O_WRONLY, "w")):
+        if getattr(sys, name) is None:
+            _occupy(number, way)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - it lasts as long as the process
+
+
+def _occupy(number: int, way: int) -> None:
+    fd = os.open(os.devnull, way)
+    if fd != number:
+        os.dup2(fd, number)
+        os.close(fd)
 
 
 def _interrupted() -> int:
@@ -56,7 +73,7 @@ def _mistake(error: Exception) -> str:
 def fail(sentence: str, exit_status: int) -> int:
     """Say it; the exit status."""
     sys.stdout.flush()
-    sys.stderr.write(f"efctl: {sentence}\n")
+    sys.stderr.write(f"efctl: {harmless(sentence)}\n")
     return exit_status
 
 

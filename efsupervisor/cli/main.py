@@ -25,6 +25,7 @@ _SAYS_WHERE = {"-c": "conf", "--configuration": "conf", "--var": "var", "--socke
 def main() -> None:
     """The console script."""
     gc.disable()  # one short command makes no garbage worth looking for; what lives longer turns it on again
+    edge.occupy()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the locale cannot write must not cost the whole table

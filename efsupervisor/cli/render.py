@@ -34,6 +34,11 @@ def one_line(text: str) -> str:
     return text if text.isprintable() else text.translate(_ONE_LINE)  # what is printable holds none of them, and nearly everything is
 
 
+def harmless(text: str) -> str:
+    """The text with its lines, but no control that a terminal would obey."""
+    return text if text.isprintable() else text.translate(_MARKS)
+
+
 class Neutral:
     """Turns a stream of untrusted bytes into text that a terminal only shows; pieces may be cut anywhere, even inside a character."""
 

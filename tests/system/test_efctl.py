@@ -224,6 +224,21 @@ def test_a_stopped_core_is_said_within_five_seconds_with_its_own_exit_status(mad
         processes.send(made.core_pid, signal.SIGCONT)
 
 
+@pytest.mark.parametrize(
+    ("closed", "status", "said"),
+    [
+        (">&-", TABLE[Code.SYSTEM].exit_status, b"efctl: the output could not be written: Bad file descriptor\n"),
+        (">&- 2>&-", TABLE[Code.SYSTEM].exit_status, b""),
+        ("<&-", 0, b""),
+        (">/dev/full", TABLE[Code.SYSTEM].exit_status, b"efctl: the output could not be written: No space left on device\n"),
+    ],
+)
+def test_a_standard_stream_that_is_closed_or_full_is_one_sentence_at_most(closed: str, status: int, said: bytes) -> None:
+    command = ["sh", "-c", f'exec "$0" -m efsupervisor.cli.main help exit-statuses {closed}', sys.executable]
+    done = subprocess.run(command, capture_output=True, timeout=30)
+    assert (done.returncode, done.stderr) == (status, said)
+
+
 def test_no_supervisor_is_said_at_once(tmp_path: Path) -> None:
     made = Supervisor(tmp_path, TASKS)
     try:

@@ -49,11 +49,12 @@ class Desk:
         self.refuse: dict[str, Code] = {}
         self.logs: dict[str, bytes] = {"a": b"one\ntwo\nthree\n", "b": b"\x1b[2Jhidden\nlast"}
         self.first = 0
+        self.sentence = "nosuch: there is no such task"
 
     def __call__(self, request: Request) -> list[object]:
         match request:
             case StatusRequest(names=["nosuch"]):
-                return [FailedReply(id=request.id, code=Code.NO_SUCH_TASK, sentence="nosuch: there is no such task")]
+                return [FailedReply(id=request.id, code=Code.NO_SUCH_TASK, sentence=self.sentence)]
             case StatusRequest():
                 rows = [TaskStatus(name=name, state=State.RUNNING, goal=Goal.ACT, pid=41) for name in request.names or ["a", "b", "이벤트"]]
                 return [StatusReply(id=request.id, tasks=rows)]
@@ -128,6 +129,11 @@ def test_status_as_json_has_every_field_of_the_protocol(efctl: Efctl) -> None:
 
 def test_an_unknown_name_is_one_sentence_with_its_exit_status(efctl: Efctl) -> None:
     assert efctl("status", "nosuch") == (TABLE[Code.NO_SUCH_TASK].exit_status, "", "efctl: nosuch: there is no such task\n")
+
+
+def test_an_error_cannot_drive_the_terminal(efctl: Efctl, desk: Desk) -> None:
+    desk.sentence = "\x1b[31mred: there is no such task"
+    assert efctl("status", "nosuch")[2] == "efctl: ^[[31mred: there is no such task\n"
 
 
 @pytest.mark.parametrize("words", [["status"], ["status", "a,b"], ["status", "nosuch"], ["status", "all"]])

@@ -57,6 +57,10 @@ def test_a_dos_line_end_is_a_line_end() -> None:
     assert neutral([b"a\r", b"\nb\r\n"]) == b"a\nb\n"
 
 
+def test_a_sentence_keeps_its_lines_and_loses_what_a_terminal_would_obey() -> None:
+    assert render.harmless("a: no\n\tb\x1b[31m\r\u202ec 작업") == "a: no\n\tb^[[31m^M\\u202ec 작업"
+
+
 def test_one_line_stays_one_line() -> None:
     assert render.one_line("a\nb\tc\x1b[0m\u2028d") == "a b c^[[0m\\u2028d"
 
