@@ -152,3 +152,59 @@ def test_the_lock_is_held_at_every_instant_and_a_signal_that_comes_meanwhile_is_
 def execed(client: socket.socket) -> bool:
     """Its sockets closed: execve has just happened, and nothing of the new program runs yet or little."""
     return client.recv(MAX_FRAME) == b""
+
+
+AS_WAS = """\
+import json, sys
+import efsupervisor
+from efsupervisor.messages import frame
+
+efsupervisor.__version__ = {version!r}
+
+YOUNG = {{"health", "dropped_bytes", "finished", "blocked_by", "log_level", "log_format", "asked_by", "fed_logs", "depends_on", "hooks"}}
+
+
+class Encoder:
+    def __init__(self, encoder):
+        self.encoder = encoder
+
+    def encode(self, message):
+        return json.dumps(changed(json.loads(self.encoder.encode(message)))).encode()
+
+
+def changed(value):
+    if isinstance(value, list):
+        return [changed(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {{name: changed(each) for name, each in value.items() if {newer} or name not in YOUNG}}
+    return kept | {{"added_later": {{"deep": [1]}}}} if {newer} and ("name" in kept or "kind" in kept) else kept
+
+
+frame._encoder = Encoder(frame._encoder)
+from efsupervisor.core.main import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+
+def test_a_newer_core_works_with_older_workers_and_an_older_core_with_newer_ones(tmp_path: Path) -> None:
+    launcher = tmp_path / "efsupervisord.py"
+    launcher.write_text(AS_WAS.format(version="1.0", newer=False))
+    field = Field(tmp_path, seed=4712, launcher=launcher, parts=("E8", "F", "G"))
+    with field.supervisor as supervisor:
+        field.await_traffic()
+        for version, newer in (("2.0", True), ("1.0", False)):
+            workers = {name: supervisor.worker_pid(name) for name in field.tasks}
+            launcher.write_text(AS_WAS.format(version=version, newer=newer))
+            assert supervisor.efctl("daemon", "upgrade").returncode == 0, supervisor.story()
+            assert about(supervisor).version == version
+            field.await_traffic()
+            assert {name: supervisor.worker_pid(name) for name in field.tasks} == workers, "nobody was replaced for what it says"
+            assert all(row.state is State.RUNNING and row.worker_pid for row in supervisor.status().values())
+            supervisor.trm("G", "E8")  # the workers of the other version obey
+            supervisor.act("G", "E8")  # and these are ours, met by the next Core
+            supervisor.await_state("E8", State.RUNNING)
+        trouble = field.settle_down()
+        assert [str(verdict) for verdict in field.verdicts() if not verdict.clean] == [], trouble
+        assert trouble == ""
