@@ -262,6 +262,14 @@ class Real:
         except FileNotFoundError:
             return 0
 
+    def shield(self, value: int) -> None:
+        """Let the kernel spare this process (value below 0) when memory is short, as far as we may: only root can, and in a container perhaps not.
+        One that is spared already, because it was forked from one that is, goes up to `value`."""
+        with contextlib.suppress(OSError):
+            inherited = self.oom_score_adj()
+            if inherited < value or (value < inherited == 0 and os.geteuid() == 0):
+                self.oom_score_adj(value)
+
     def drop_bounding_set(self) -> None:
         """Remove every capability from the bounding set; needs CAP_SETPCAP, so it comes before the uid changes."""
         with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:

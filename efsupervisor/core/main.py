@@ -43,6 +43,8 @@ from efsupervisor.task import task_type
 from efsupervisor.task.queue import clear, put
 
 VERSION = getattr(efsupervisor, "__version__", "0")
+CORE_SHIELD = -900
+"""oom_score_adj of the Core: when memory is short the kernel takes somebody else first."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -135,6 +137,7 @@ def serve(
     if asked.follow:
         sys.stderr.write(welcome(config, asked.follow))
         sys.stderr.flush()
+    REAL.shield(CORE_SHIELD)
     warm()
     gc.collect()
     gc.freeze()

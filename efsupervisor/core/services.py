@@ -183,6 +183,7 @@ class Services:
         self._log.close()
         self._leave_more()
         self._descriptors.abandon()
+        self._system.shield(0)
         gc.freeze()
 
     def _bury(self, pid: int) -> int | None:

@@ -28,6 +28,9 @@ from efsupervisor.system import Real, write_whole
 from efsupervisor.task.delivery import fifo_keeps_register
 from efsupervisor.task.paths import TaskPaths
 
+WORKER_SHIELD = -500
+"""What a worker of a shielded Core has as oom_score_adj; its program has what its spec says."""
+
 REQUIRED = ("act", "trm", "run")
 """What a type must implement itself or inherit from one that does."""
 
@@ -85,6 +88,7 @@ class DefaultTask:
         """A session and a name of its own, a parent to its orphans, no descriptor that an exec would pass on, signals as for a new process."""
         os.setsid()
         self.system.become_subreaper()
+        self.system.shield(WORKER_SHIELD)
         self.system.set_name(f"ef:{self.wiring.spec.name}")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)

@@ -121,6 +121,16 @@ def test_a_program_has_the_limits_that_were_written(tmp_path: Path) -> None:
         assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "321"
 
 
+@pytest.mark.usefixtures("as_root")
+def test_when_memory_is_short_programs_go_before_workers_and_workers_before_the_core(tmp_path: Path) -> None:
+    with Supervisor(tmp_path, {"A": task("wait:0")}) as supervisor:
+        pid = supervisor.await_state("A", State.RUNNING).pid
+        found = [int(Path(f"/proc/{each}/oom_score_adj").read_text()) for each in (supervisor.core_pid, supervisor.worker_pid("A"), pid)]
+        if found[0] >= 0:
+            pytest.skip("here not even root may spare a process")
+        assert found == [-900, -500, 0]
+
+
 def test_a_limit_that_may_not_be_had_is_named(tmp_path: Path) -> None:
     with Supervisor(tmp_path, {"A": task("wait:0", cpu_affinity="8000", startretries=0)}) as supervisor:
         assert "cpu_affinity cannot be set: Invalid argument" in supervisor.await_state("A", State.FATAL).reason
