@@ -52,6 +52,6 @@ def test_a_log_that_is_named_twice_is_fed_and_not_linked() -> None:
     def spec(name: str, out: str, err: str = "", **more: bool) -> TaskSpec:
         return TaskSpec(name=name, command=["x"], stdout_logfile=out, stderr_logfile=err, **more)  # type: ignore[arg-type]
 
-    tasks = [spec("a", "/l/x"), spec("b", "/l/x"), spec("c", "/l/c", "/l/c"), spec("d", "/l/d", "/l/e"), spec("e", "/l/f", "/l/f", redirect_stderr=True)]
-    tasks += [spec("f", "auto", "auto")]
+    tasks = [spec("a", "/l/x"), spec("b", "/l/x"), spec("c", "/l/c", "/l/c"), spec("d", "/l/d", "/l/e")]
+    tasks += [spec("e", "/l/f", "/l/f", redirect_stderr=True), spec("f", "auto", "auto")]
     assert [task.name for task in with_fed_logs(tasks) if task.fed_logs] == ["a", "b", "c"]

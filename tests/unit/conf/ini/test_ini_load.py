@@ -137,7 +137,8 @@ def test_logs_that_go_elsewhere_leave_little_behind_and_files_what_they_say(tmp_
 
 
 def test_one_socket_and_one_local_port_with_a_password_are_doors(tmp_path: Path) -> None:
-    text = HEAD + "identifier=here\n[unix_http_server]\nfile=/run/s.sock\nchmod=0770\n[inet_http_server]\nport=127.0.0.1:9001\nusername=u\npassword=p\n"
+    text = HEAD + "identifier=here\n[unix_http_server]\nfile=/run/s.sock\nchmod=0770\n"
+    text += "[inet_http_server]\nport=127.0.0.1:9001\nusername=u\npassword=p\n"
     spec = load(tmp_path, text).supervisor
     assert (spec.xmlrpc.file, spec.xmlrpc.mode, spec.xmlrpc.identifier) == ("/run/s.sock", "0770", "here")
     assert (spec.xmlrpc.enabled, spec.xmlrpc.host, spec.xmlrpc.port, spec.xmlrpc.user) == (True, "127.0.0.1", 9001, "u")

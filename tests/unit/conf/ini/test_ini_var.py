@@ -15,7 +15,8 @@ SOURCE = "/etc/supervisor/supervisord.conf"
 
 def test_root_has_var_lib_then_tmpfs_and_each_configuration_a_folder_of_its_own() -> None:
     found = var.candidates(SOURCE, {}, 0)
-    assert [os.path.dirname(path) for path in found] == ["/var/lib/efsupervisor", "/run/efsupervisor", "/dev/shm/efsupervisor-0", "/tmp/efsupervisor-0"]
+    places = ["/var/lib/efsupervisor", "/run/efsupervisor", "/dev/shm/efsupervisor-0", "/tmp/efsupervisor-0"]
+    assert [os.path.dirname(path) for path in found] == places
     assert {os.path.basename(path) for path in found} == {os.path.basename(found[0])}
     assert os.path.basename(found[0]).startswith("supervisord-")
     assert var.candidates("/etc/other/supervisord.conf", {}, 0)[0] != found[0]
