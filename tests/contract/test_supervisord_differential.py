@@ -152,6 +152,8 @@ def our_view(config: Config) -> dict[str, Any]:
     url = default_url(daemon)
     groups: dict[tuple[str, str], Any] = {}
     for task in config.tasks:
+        if task.type == "eventlistener":
+            continue  # a member of a pool, compared below
         members = groups.setdefault((task.group, "ProcessGroup"), (task.priority, {}))[1]
         members[task.process_name] = our_process(task, 0, url)
     for kind, pools in (("Pool", daemon.listeners), ("FastCGIGroup", daemon.fcgi)):

@@ -146,12 +146,5 @@ def _note_free(kind: str, section: str, document: Document, notes: Notes) -> Non
 
 def _note_kind(kind: str, section: str, document: Document, notes: Notes) -> None:
     part = document.parts[section]
-    if kind == "eventlistener":
-        notes.add(part.file, part.line, f"[{shown(section)}]", "event listeners are not run")
-    elif kind == "fcgi-program":
+    if kind == "fcgi-program":
         notes.add(part.file, part.line, f"[{shown(section)}]", "programs that share a socket are not run")
-    for channel in ("stdout", "stderr"):
-        for option in (f"{channel}_capture_maxbytes", f"{channel}_events_enabled"):
-            value = part.options.get(option)
-            if kind == "program" and value is not None and value.text.lower() not in ("0", "false", "no", "off"):
-                notes.add(value.file, value.line, f"{section}.{option}", "is for event listeners; it has no effect")

@@ -204,11 +204,20 @@ def default_url(daemon: DaemonSpec) -> str:
     return next((f"http://{server.host or 'localhost'}:{server.port}" for server in daemon.servers), "")
 
 
+def listeners(carried: Carried) -> list[TaskSpec]:
+    """The members of the pools of event listeners, as tasks."""
+    return [
+        msgspec.structs.replace(member, type="eventlistener", events=list(pool.events), buffer_size=pool.buffer_size, group=pool.name)
+        for pool in carried.listeners
+        for member in pool.members
+    ]
+
+
 def _config(path: str, supervisor: SupervisorSpec, carried: Carried, daemon: DaemonSpec, url: str) -> Config:
     return Config(
         source=os.path.abspath(path),
         supervisor=supervisor,
-        tasks=with_fed_logs(msgspec.structs.replace(task, serverurl=task.serverurl or url) for task in carried.tasks),
+        tasks=with_fed_logs(msgspec.structs.replace(task, serverurl=task.serverurl or url) for task in [*carried.tasks, *listeners(carried)]),
         groups=carried.groups,
         daemon=daemon,
     )
