@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 import efsupervisor
+from docs.supervisord_page import with_options
 from efsupervisor import help as texts
 from efsupervisor.cli import grammar
 from efsupervisor.conf.meanings import SECTIONS, Meaning
@@ -28,12 +29,14 @@ SUBJECTS = ("configuration", "schedules")
 def pages() -> dict[Path, str]:
     """Every file that is made, with its content."""
     configuration = DOCS / "configuration.rst"
+    supervisord = DOCS / "supervisord.rst"
     return {
         DOCS / "man" / "efctl.1": efctl(),
         DOCS / "man" / "efsupervisord.8": efsupervisord(),
         DOCS / "man" / "efsupervisor.yaml.5": configuration_file(),
         DOCS / "openapi.json": openapi.text(),
         configuration: with_tables(configuration.read_text(encoding="utf-8")),
+        supervisord: with_options(supervisord.read_text(encoding="utf-8")),
     }
 
 
