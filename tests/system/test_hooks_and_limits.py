@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from efsupervisor.messages import TrmRequest
 from efsupervisor.states import State
 from tests.support import processes
 from tests.support.supervisor import Supervisor, program
@@ -229,3 +230,40 @@ def test_a_fork_bomb_with_a_limit_takes_nobody_down_and_a_stop_leaves_nothing_of
 def of_task(name: str) -> list[int]:
     living = (each.pid for each in processes.everybody() if each.state not in "ZX")
     return [pid for pid in living if processes.environment(pid).get(b"EFS_TASK") == name.encode()]
+
+
+# A worker that is killed at the wrong moment --------------------------------------------------------------------------------------------------------
+
+
+def sleepers(supervisor: Supervisor) -> list[int]:
+    return [each.pid for each in supervisor.ours() if each.name == "sleep"]
+
+
+def test_a_worker_killed_while_a_hook_runs_before_the_start_leaves_no_second_hook(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    hooks = {"before_start": ["sh", "-c", f"test -e {go} || exec sleep 1000"], "timeout_s": "1h"}
+    with Supervisor(tmp_path, {"A": task("wait:0", hooks=hooks)}) as supervisor:
+        (first,) = until(lambda: sleepers(supervisor), 10, "the hook runs")
+        supervisor.kill_worker("A")
+        (second,) = until(lambda: [each for each in sleepers(supervisor) if each != first], 10, "the successor's hook runs")
+        assert until(lambda: sleepers(supervisor) == [second], 5, "the first died with its worker")
+        go.touch()
+        processes.send(second, 9)
+        supervisor.await_state("A", State.RUNNING)
+        assert supervisor.row("A").incarnation == 1
+
+
+def test_a_worker_killed_while_a_hook_runs_before_the_stop_stops_the_program_all_the_same(tmp_path: Path) -> None:
+    diary = tmp_path / "diary"
+    hooks = {"before_stop": ["sh", "-c", f"echo hook >> {diary}; exec sleep 1000"], "timeout_s": 1}
+    with Supervisor(tmp_path, {"A": task(f"note:{diary}", hooks=hooks)}) as supervisor:
+        supervisor.await_state("A", State.RUNNING)
+        pid = supervisor.program_pid("A")
+        until(lambda: processes.command(pid)[-1:] == [f"note:{diary}"], 10, "it was executed")
+        worker = supervisor.worker_pid("A")
+        supervisor.ask(TrmRequest(id="1", names=["A"], wait=False))
+        until(lambda: sleepers(supervisor), 10, "the hook runs")
+        processes.send(worker, 9)
+        supervisor.await_state("A", State.STOPPED)
+        assert pages(diary)[0] == "hook" and pages(diary)[-1] == "signal"
+        assert sleepers(supervisor) == [] and not processes.alive(pid)
