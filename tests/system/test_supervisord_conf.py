@@ -326,3 +326,23 @@ def test_an_error_names_file_line_and_option(tmp_path: Path) -> None:
     assert f'{conf}:4: program:x.autostart: "perhaps" is neither true nor false' in done.stderr
     assert f"{conf}:5: program:x.environment:" in done.stderr
     assert not (tmp_path / "var").exists()
+
+
+def test_efctl_finds_it_checks_it_and_translates_it(tmp_path: Path, run: list[Run]) -> None:
+    text = "[supervisord]\nnodaemon=true\nsilent=true\nlogfile=/dev/null\nautorestrat=1\n[efsupervisor]\nvar=var\n[program:x]\ncommand=sleep 1000\n"
+    this = Run(tmp_path, text)
+    run.append(this)
+
+    def efctl(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "efsupervisor.cli.main", *arguments]
+        return subprocess.run(command, env=this.environment, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+
+    until(lambda: "RUNNING" in efctl("status").stdout, DEADLINE_S, "efctl finds supervisord.conf in the working folder")
+    assert "RUNNING" in efctl("-c", str(this.conf), "status").stdout
+    assert efctl("conf", "check", str(this.conf)).stdout == f"{this.conf}: fine, with 1 task and 0 flows\n"
+    translated = efctl("conf", "import", str(this.conf)).stdout
+    assert f"#   {this.conf}:5: supervisord.autorestrat: is no option of supervisord" in translated
+    (tmp_path / "efsupervisor.yaml").write_text(translated)
+    (tmp_path / "efsupervisor.yaml").chmod(0o600)
+    assert efctl("conf", "check", "efsupervisor.yaml").returncode == 0
+    assert this.end() == 0
