@@ -45,6 +45,10 @@ _NUMBERS = {
 _AT_REST = frozenset({State.STOPPED, State.EXITED, State.FATAL})
 
 
+DELAY_OVER = "the delay before another try is over"
+"""Why a task goes from BACKOFF to STARTING."""
+
+
 class Goal(enum.StrEnum):
     """What is wanted of a task; EventFlow's own words."""
 

@@ -19,8 +19,9 @@ from efsupervisor.errors import EfError
 from efsupervisor.log import Log
 from efsupervisor.messages import Alert, Report
 from efsupervisor.reactor import Reactor, Timer
-from efsupervisor.states import Goal, State
+from efsupervisor.states import DELAY_OVER, Goal, State
 from efsupervisor.system import Real
+from efsupervisor.task.policy import describe
 
 STATE = "state"
 REMOTE = "remote"
@@ -51,7 +52,7 @@ class Tale:
         report = task.report
         if report.state is not task.echoed:
             before, task.echoed = task.echoed, report.state
-            cause = cause_of(task)
+            cause = cause_of(task, before)
             self.events.publish(
                 STATE, task.name, report.since_wall or self._wall(), sentence=cause, before=before.value, after=report.state.value, pid=report.pid,
                 facts=facts_of(task),
@@ -72,9 +73,7 @@ class Tale:
     def alerted(self, task: Task, alert: Alert) -> None:
         """A worker has something that an operator should hear of; it is in the log already."""
         self._log.echo(f"task {task.name}: {alert.what}: {alert.sentence}")
-        self.events.publish(
-            alert.what, task.name, alert.wall or self._wall(), sentence=clipped(alert.sentence), event=alert.event, lines=alert.lines
-        )
+        self.events.publish(alert.what, task.name, alert.wall or self._wall(), sentence=clipped(alert.sentence), event=alert.event, lines=alert.lines)
         self._soon()
 
     def supervisor(self, after: str) -> None:
@@ -156,11 +155,15 @@ class Tale:
         self.events.close()
 
 
-def cause_of(task: Task) -> str:
-    """Why a task is in its state now: who asked for it, or what its worker says."""
+def cause_of(task: Task, before: State) -> str:
+    """Why a task is in its state now: what its worker says, or who asked for it.  before: the state it comes from."""
     report: Report = task.report
     if report.reason:
         return clipped(report.reason)
+    if report.state is State.STARTING and before is State.BACKOFF:
+        return DELAY_OVER
+    if report.state is State.STARTING and before is State.RUNNING:
+        return describe(report.exit_status if report.exit_known else None)
     asked = report.state in (State.STARTING, State.STOPPING) or (report.state is State.STOPPED and task.goal is Goal.TRM)
     return f"asked by {task.asked_by}" if asked and task.asked_by else ""
 

@@ -44,7 +44,7 @@ from efsupervisor.messages import (
     Wiring,
 )
 from efsupervisor.reactor import HANGUP, READ, Reactor, Timer
-from efsupervisor.states import Goal, State
+from efsupervisor.states import DELAY_OVER, Goal, State
 from efsupervisor.system import Real, boot_id
 from efsupervisor.task import policy, queue, spawn, tree
 from efsupervisor.task.around import Around, Ears
@@ -265,10 +265,22 @@ class Worker:
     def _transition(self, before: State, after: State) -> None:
         self._since_wall = self._system.wall_ns() / 1e9
         pid = self._program.pid if self._program and not self._program.dead else 0
-        asked = f"asked by {self._asked_by}" if self._asked_by and after is State.STARTING else ""
-        self._say.transition(before, after, self._reason or asked, pid)
+        self._say.transition(before, after, self._reason or self._cause_of(before, after), pid)
         self._report(after)
         self._outlets.ring_state()
+
+    def _cause_of(self, before: State, after: State) -> str:
+        """Why a transition that has no reason happens.  Who asked is told once: the starts that follow are the worker's own."""
+        if after is not State.STARTING:
+            return ""
+        asked, self._asked_by = self._asked_by, ""
+        match before:
+            case State.BACKOFF:
+                return DELAY_OVER
+            case State.RUNNING:
+                return policy.describe(self._status)
+            case _:
+                return f"asked by {asked}" if asked else ""
 
     def _arm(self, delay_s: float, event: Event) -> None:
         self._disarm()

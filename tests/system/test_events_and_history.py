@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import sqlite3
 import uuid
 from pathlib import Path
@@ -45,6 +47,23 @@ def test_each_transition_is_one_event_with_its_cause_and_one_line_in_the_log(tmp
         assert found[0].sentence == "asked by autostart"
         assert (found[1].pid, found[2].sentence) == (pid, "asked by ada of the web")
         assert f"task A: RUNNING -> STOPPING (asked by ada of the web) pid {pid}" in supervisor.story()
+
+
+def test_the_death_of_a_program_is_never_told_as_a_start_that_somebody_asked_for(tmp_path: Path) -> None:
+    with Supervisor(tmp_path, {"A": SLEEPER | {"autostart": False}, "B": SLEEPER | {"command": "false", "startsecs": 5}}) as supervisor:
+        ask(supervisor, messages.ActRequest, messages.DoneReply, names=["A"], asked_by="ada of the web")
+        pid = supervisor.await_state("A", State.RUNNING).pid
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: ("RUNNING", "STARTING") in told(supervisor, "A"), 10, supervisor.story)
+        causes = {(row.task, row.before, row.after): row.sentence for row in events(supervisor, what=["state"])}
+        assert causes["A", "STOPPED", "STARTING"] == "asked by ada of the web"
+        assert causes["A", "RUNNING", "STARTING"] == "killed by SIGKILL"
+        supervisor.await_state("B", State.FATAL)
+        causes = {(row.task, row.before, row.after): row.sentence for row in events(supervisor, what=["state"])}
+        assert causes["B", "BACKOFF", "STARTING"] == "the delay before another try is over"
+        story = supervisor.story()
+        assert "task A: RUNNING -> STARTING (killed by SIGKILL)" in story
+        assert "task B: BACKOFF -> STARTING (the delay before another try is over)" in story
 
 
 def test_a_poll_is_answered_when_something_happens_and_with_nothing_when_its_time_is_over(tmp_path: Path) -> None:

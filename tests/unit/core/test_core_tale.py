@@ -71,22 +71,26 @@ def test_a_state_that_is_reported_twice_is_told_once(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "reason", "goal", "cause"),
+    ("before", "state", "reason", "goal", "cause"),
     [
-        (State.STARTING, "", Goal.ACT, "asked by ada"),
-        (State.STARTING, "exit status 3", Goal.ACT, "exit status 3"),
-        (State.RUNNING, "", Goal.ACT, ""),
-        (State.STOPPING, "", Goal.TRM, "asked by ada"),
-        (State.STOPPED, "", Goal.TRM, "asked by ada"),
-        (State.EXITED, "", Goal.ACT, ""),
-        (State.FATAL, "no such file", Goal.ACT, "no such file"),
+        (State.STOPPED, State.STARTING, "", Goal.ACT, "asked by ada"),
+        (State.STOPPING, State.STARTING, "", Goal.ACT, "asked by ada"),
+        (State.FATAL, State.STARTING, "", Goal.ACT, "asked by ada"),
+        (State.BACKOFF, State.STARTING, "", Goal.ACT, "the delay before another try is over"),
+        (State.RUNNING, State.STARTING, "", Goal.ACT, "killed by SIGKILL"),
+        (State.RUNNING, State.STARTING, "exit status 3", Goal.ACT, "exit status 3"),
+        (State.STARTING, State.RUNNING, "", Goal.ACT, ""),
+        (State.RUNNING, State.STOPPING, "", Goal.TRM, "asked by ada"),
+        (State.STOPPING, State.STOPPED, "", Goal.TRM, "asked by ada"),
+        (State.RUNNING, State.EXITED, "", Goal.ACT, ""),
+        (State.STARTING, State.FATAL, "no such file", Goal.ACT, "no such file"),
     ],
 )
-def test_a_cause_is_what_the_worker_says_and_else_who_asked(tmp_path: Path, state: State, reason: str, goal: Goal, cause: str) -> None:
+def test_a_cause_is_what_the_worker_says_and_else_who_asked(tmp_path: Path, before: State, state: State, reason: str, goal: Goal, cause: str) -> None:
     task = make("a", tmp_path)
     task.goal, task.asked_by = goal, "ada"
-    task.report = msgspec.structs.replace(task.report, state=state, reason=reason)
-    assert cause_of(task) == cause
+    task.report = msgspec.structs.replace(task.report, state=state, reason=reason, exit_status=9)
+    assert cause_of(task, before) == cause
 
 
 def test_an_alert_has_its_own_time_when_it_was_told_late(stage: Stage) -> None:
