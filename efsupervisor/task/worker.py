@@ -61,6 +61,8 @@ REPORT_GAP_S = 2.0
 STATUS_WAIT_S = 2.0
 TREE_WAIT_S = 5.0
 RETRY_S = 0.5
+UNKILLABLE_S = 2.0
+"""How long after SIGKILL a program that still lives is said to be one that cannot be killed."""
 MAX_UNSENT = 100
 """Alerts that are kept for the next Core while none is there; the oldest go first."""
 RESTING = {Event.ENOUGH: State.EXITED, Event.HOPELESS: State.FATAL, Event.TRM: State.STOPPED}
@@ -122,6 +124,7 @@ class Worker:
         self._delays = 0
         self._ready_once = False
         self._why_unwell = ""
+        self._own_words = ""
         self._verdict: policy.Verdict | None = None
         self._prejudged: policy.Verdict | None = None
         self._wanted_again = False
@@ -199,6 +202,7 @@ class Worker:
         self._phase = Phase.RUNNING
         self._told = State.RUNNING
         self._ready_once = life.incarnation == self._saved_running
+        self._around.found_dead(program)
         self._say("INFO", f"the program of life {life.incarnation} ended while no worker watched it")
         self._find_status()
 
@@ -257,6 +261,7 @@ class Worker:
             case Effect.KILL:
                 self._around.kill()
                 self._signal(signal.SIGKILL)
+                self._reactor.after(UNKILLABLE_S, self._not_dead)
             case Effect.CLOSE_LIFE:
                 self._begin_closing()
             case Effect.REST:
@@ -324,7 +329,7 @@ class Worker:
 
     def _program_said(self, status: str) -> None:
         if self._phase in (Phase.STARTING, Phase.RUNNING):
-            self._reason = status
+            self._own_words = status
             self._changed_a_little()
 
     def _extended(self, seconds: float) -> None:
@@ -337,7 +342,7 @@ class Worker:
 
     def _prepare(self) -> None:
         """Everything before the fork; the program's own part begins when that is done."""
-        self._reason, self._why_unwell, self._ready_once = "", "", False
+        self._reason, self._why_unwell, self._own_words, self._ready_once = "", "", "", False
         try:
             self._around.prepare(self._next_incarnation(), self._prepared)
         except SpawnFailed as failed:
@@ -442,6 +447,15 @@ class Worker:
         if self._program is not None:
             self._program.signal(number, self._cookie, whole=self._seat.spec.stopasgroup or number in (signal.SIGKILL, signal.SIGPIPE))
 
+    def _not_dead(self) -> None:
+        """SIGKILL took no effect yet; it does when the kernel lets the program go, and nobody waits for that but this task."""
+        if self._phase is Phase.KILLING and self._program is not None and "kill" not in self._seat.health:
+            why = "the kernel holds it: a disk or a network file system that hangs, or a frozen control group"
+            sentence = f"unkillable: pid {self._program.pid} lives on after SIGKILL ({why})"
+            self._seat.health["kill"] = sentence
+            self._seat.alert("unkillable", sentence)
+            self._report(self._state)
+
     def _child_died(self, _number: int) -> None:
         """SIGCHLD: orphans of the tree are ours to reap; the program's own status is kept for it."""
         reaped, _left = tree.reap_all(self._system)
@@ -532,6 +546,7 @@ class Worker:
     def _begin_closing(self) -> None:
         self._closing_since = self._system.monotonic()
         self._told_leftovers = False
+        self._seat.health.pop("kill", None)
         self._around.dead()
         self._closing_timer = self._reactor.after(0.0, self._close_life)
         self._close_life()
@@ -828,7 +843,7 @@ class Worker:
             exit_status=self._status,
             exit_known=self._status_known,
             finished=self._finished and resting,
-            reason=self._reason or (self._around.waits_for if self._phase is Phase.STARTING else ""),
+            reason=self._reason or self._of_program(),
             final=resting,
             restarts=self._restarts,
             failures=self._failures,
@@ -844,6 +859,12 @@ class Worker:
             dropped_bytes=figures.dropped_bytes,
             health="; ".join(self._seat.health.values()),
         )
+
+    def _of_program(self) -> str:
+        """What a living program says of itself, or waits for."""
+        if self._phase is Phase.STARTING:
+            return self._own_words or self._around.waits_for
+        return self._own_words if self._phase is Phase.RUNNING else ""
 
     def _leave(self) -> None:
         """The task is at rest: close everything in order; the lock goes last."""
