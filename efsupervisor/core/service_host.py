@@ -207,8 +207,13 @@ class Host:
     # Siblings -------------------------------------------------------------------------------------------------------------------------------------
 
     def _fork(self, name: str) -> Born:
-        ends = Ends()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            ends = Ends()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         host = self._system.getpid()
         try:
             pid = self._system.fork()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import logging
 import os
+import socket
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -52,3 +58,25 @@ def test_a_helper_that_ended_by_itself_is_quoted_and_one_that_was_killed_is_not(
     assert ended(70 << 8, "the port is taken") == "exit status 70: the port is taken"
     assert ended(9, "the server is slow") == "killed by SIGKILL"
     assert ended(None, "the server is slow") == "exit status unknown"
+
+
+@pytest.mark.parametrize("good", range(4))
+def test_a_machine_that_gives_no_descriptors_costs_the_host_none(good: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sibling needs two socketpairs, a pipe and a fork; the first `good` of them succeed."""
+    left = itertools.repeat(True, good)
+
+    def sparing(make: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*args: Any) -> Any:
+            if not next(left, False):
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return make(*args)
+
+        return made
+
+    host: Any = SimpleNamespace(_system=SimpleNamespace(getpid=os.getpid, fork=sparing(os.fork)))
+    monkeypatch.setattr(socket, "socketpair", sparing(socket.socketpair))
+    monkeypatch.setattr(os, "pipe2", sparing(os.pipe2))
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="open files"):
+        service_host.Host._fork(host, "middle")
+    assert set(os.listdir("/proc/self/fd")) == before
