@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import capture, events, figures, idle, latency, listing, machine, memory, restart, starting, state, stopping, stream, web
+from benchmarks import capture, crashloop, events, figures, idle, latency, listing, machine, memory, restart, starting, state, stopping, stream, web
 from benchmarks.bench import Bench, Measure
 from benchmarks.peers import Unavailable, supervisord_bin
 from benchmarks.processes import become_subreaper, nothing_left
@@ -23,6 +23,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "listing": listing.measure,
     "memory": memory.measure,
     "idle": idle.measure,
+    "crashloop": crashloop.measure,
     "latency": latency.measure,
     "capture": capture.measure,
     "stream": stream.measure,
