@@ -31,7 +31,7 @@ from efsupervisor.conf.tree import Mapping as MappingNode
 from efsupervisor.conf.tree import Node, Refused, Sequence
 from efsupervisor.system import REAL, System, folded
 
-TYPES = ("process",)
+TYPES = ("process", "eventlistener")
 """Task types that a caller who knows no others may assume; the Core passes those of its table."""
 SYSTEM_FOLDER = "/etc"
 SYSTEM_VAR = "/var/lib/efsupervisor"
@@ -247,4 +247,5 @@ def _config(draft: Draft, path: str) -> Config:
         schedules=[
             replace(each.spec, act=named(each.spec.act), trm=named(each.spec.trm), task="".join(named([each.spec.task]))) for each in draft.schedules
         ],
+        entries=draft.entries,
     )

@@ -26,7 +26,7 @@ async def started(house: RpcHouse, members: list[Member], *, wait: bool) -> dict
     faults: dict[str, Fault] = {}
     while not answers and len(faults) < len(names):
         await house.pause(FRESH_S)
-        picture = await house.picture()
+        picture = await house.picture(FRESH_S / 2)
         rows = {each.task: each.status for each in picture.members}
         for name in names:
             row = rows.get(name)
