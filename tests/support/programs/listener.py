@@ -24,7 +24,8 @@ def main() -> None:
         payload = source.read(int(head["len"]))
         count += 1
         with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"head": line.decode(), "name": head["eventname"], "serial": int(head["serial"]), "payload": payload.decode()}) + "\n")
+            row = {"head": line.decode(), "name": head["eventname"], "serial": int(head["serial"]), "payload": payload.decode()}
+            file.write(json.dumps(row) + "\n")
         while count == hang:
             time.sleep(1)
         sys.stdout.write("nonsense\n" if count == nonsense else "RESULT 4\nFAIL" if count <= fail else "RESULT 2\nOK")

@@ -35,7 +35,9 @@ def test_what_is_not_ready_is_nonsense_before_an_event(data: bytes) -> None:
     assert heard(data) == ([Said.NONSENSE], Mood.UNKNOWN)
 
 
-@pytest.mark.parametrize("data", [b"nonsense\n", b"RESULT x\n", b"RESULT -1\n", b"RESULT 99999999999\n", b"RESULT " + b"1" * MAX_RESULT_LINE, b"READY\n"])
+@pytest.mark.parametrize(
+    "data", [b"nonsense\n", b"RESULT x\n", b"RESULT -1\n", b"RESULT 99999999999\n", b"RESULT " + b"1" * MAX_RESULT_LINE, b"READY\n"]
+)
 def test_what_is_no_result_is_nonsense_while_busy(data: bytes) -> None:
     assert heard(data, busy=True) == ([Said.NONSENSE], Mood.UNKNOWN)
 
