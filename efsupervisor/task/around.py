@@ -111,6 +111,12 @@ class Around:
             self._make_group()
         self.born(program)
 
+    def found_dead(self, program: Program) -> None:
+        """The program ended while no worker watched; what was made for it is to be taken away."""
+        self._incarnation, self._program = program.incarnation, program
+        if private.needed(self._seat.spec):
+            self._private = Private(self._seat.system, self._seat.paths)
+
     def await_ready(self, out_from: int) -> None:
         """It was executed; out_from: where its output begins."""
         if self._care is not None:

@@ -7,6 +7,7 @@ expanded.  `export ` before a name is allowed, so that a file which a shell read
 from __future__ import annotations
 
 import errno
+import os
 
 from efsupervisor.errors import SpawnFailed
 
@@ -23,7 +24,7 @@ def read(paths: list[str]) -> dict[str, str]:
 
 def _one(path: str, *, optional: bool) -> dict[str, str]:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             data = file.read(MAX_FILE + 1)
     except OSError as error:
         if optional and error.errno == errno.ENOENT:
@@ -32,6 +33,11 @@ def _one(path: str, *, optional: bool) -> dict[str, str]:
     if len(data) > MAX_FILE or b"\0" in data:
         raise _refusal(f"{path} is no file of variables: it has a NUL or more than {MAX_FILE:,} bytes", errno.EINVAL)
     return parse(data.decode(errors="surrogateescape"), path)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A pipe without a writer is an empty file, and not a worker that stands still."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def parse(text: str, path: str) -> dict[str, str]:

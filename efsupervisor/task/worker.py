@@ -124,6 +124,7 @@ class Worker:
         self._delays = 0
         self._ready_once = False
         self._why_unwell = ""
+        self._own_words = ""
         self._verdict: policy.Verdict | None = None
         self._prejudged: policy.Verdict | None = None
         self._wanted_again = False
@@ -201,6 +202,7 @@ class Worker:
         self._phase = Phase.RUNNING
         self._told = State.RUNNING
         self._ready_once = life.incarnation == self._saved_running
+        self._around.found_dead(program)
         self._say("INFO", f"the program of life {life.incarnation} ended while no worker watched it")
         self._find_status()
 
@@ -327,7 +329,7 @@ class Worker:
 
     def _program_said(self, status: str) -> None:
         if self._phase in (Phase.STARTING, Phase.RUNNING):
-            self._reason = status
+            self._own_words = status
             self._changed_a_little()
 
     def _extended(self, seconds: float) -> None:
@@ -340,7 +342,7 @@ class Worker:
 
     def _prepare(self) -> None:
         """Everything before the fork; the program's own part begins when that is done."""
-        self._reason, self._why_unwell, self._ready_once = "", "", False
+        self._reason, self._why_unwell, self._own_words, self._ready_once = "", "", "", False
         try:
             self._around.prepare(self._next_incarnation(), self._prepared)
         except SpawnFailed as failed:
@@ -841,7 +843,7 @@ class Worker:
             exit_status=self._status,
             exit_known=self._status_known,
             finished=self._finished and resting,
-            reason=self._reason or (self._around.waits_for if self._phase is Phase.STARTING else ""),
+            reason=self._reason or self._of_program(),
             final=resting,
             restarts=self._restarts,
             failures=self._failures,
@@ -857,6 +859,12 @@ class Worker:
             dropped_bytes=figures.dropped_bytes,
             health="; ".join(self._seat.health.values()),
         )
+
+    def _of_program(self) -> str:
+        """What a living program says of itself, or waits for."""
+        if self._phase is Phase.STARTING:
+            return self._own_words or self._around.waits_for
+        return self._own_words if self._phase is Phase.RUNNING else ""
 
     def _leave(self) -> None:
         """The task is at rest: close everything in order; the lock goes last."""
