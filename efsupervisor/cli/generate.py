@@ -117,7 +117,7 @@ def placed(verb: type[Verb], words: Sequence[str], slots: Mapping[str, Slot]) ->
             raise click.UsageError(f"{word!r} is one word too many")
         slot = slots[order[0]]
         if slot.sort != "list":
-            fields[order.pop(0)] = word
+            fields[order.pop(0)] = _number(word, slot) if slot.sort == "int" else word
         elif slot.field in verb.verbatim:
             fields[order.pop(0)] = [word, *rest]
             rest = []
@@ -126,6 +126,12 @@ def placed(verb: type[Verb], words: Sequence[str], slots: Mapping[str, Slot]) ->
             if len(order) > 1:
                 order.pop(0)
     return fields
+
+
+def _number(word: str, slot: Slot) -> int:
+    if not word.isascii() or not word.isdecimal():
+        raise click.UsageError(f"{word!r} is no number ({slot.description})")
+    return int(word[:20])
 
 
 def _set(fields: dict[str, Any], verb: type[Verb], pairs: str, key: str, value: str) -> None:

@@ -47,6 +47,7 @@ MANNERS: dict[str, Manner] = {
     "act": Manner("started", STARTED),
     "trm": Manner("stopped", STOPPED),
     "restart": Manner("restarted", STARTED),
+    "task.scale": Manner("started", STARTED),
     "task.add": Manner("added"),
     "task.set": Manner("changed"),
     "task.del": Manner("removed"),

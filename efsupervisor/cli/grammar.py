@@ -26,8 +26,8 @@ NAMES = "Names are tasks, groups or patterns (`web*`), also as comma lists; `all
 _MAX_LINES = 10_000
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Look": ("status", "why", "top", "tree", "show", "tail", "log", "history", "events", "resource", "result"),
-    "Run": ("act", "trm", "restart"),
+    "Look": ("status", "why", "top", "tree", "show", "pid", "tail", "log", "history", "events", "resource", "result"),
+    "Run": ("act", "trm", "restart", "scale"),
     "Change": ("add", "set", "del", "flow", "group", "schedule"),
     "Events": ("put", "queue", "stdin", "recovery", "recoveries"),
     "Supervisor": ("conf", "reread", "update", "services", "version", "daemon", "shutdown"),

@@ -46,7 +46,7 @@ class Schedule:
 @dataclass
 class Draft:
     """The parts in the order in which they were read.  at: where the supervisor's keys stand.  whole: false when a file could not be read to its
-    end."""
+    end.  entries: what was written with `instances`, as it was."""
 
     supervisor: SupervisorSpec
     at: Section
@@ -54,6 +54,7 @@ class Draft:
     flows: list[Flow] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     schedules: list[Schedule] = field(default_factory=list)
+    entries: list[TaskSpec] = field(default_factory=list)
     whole: bool = True
 
 

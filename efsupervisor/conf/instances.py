@@ -12,21 +12,21 @@ import msgspec
 
 from efsupervisor.conf.draft import Draft, Flow, Group, Task
 from efsupervisor.conf.fields import Section, instance_name
+from efsupervisor.conf.scaling import instances_of
 from efsupervisor.conf.schema import GroupSpec
 from efsupervisor.system import folded
-
-PATTERN = "%(program_name)s-%(process_num)d"
 
 
 def expand_instances(draft: Draft) -> None:
     """Put the instances of each entry in its place.  Two that would have one name are left for the check of names."""
     made: dict[str, list[str]] = {}
     tasks: list[Task] = []
+    draft.entries = [task.spec for task in draft.tasks if task.spec.instances != 1]
     for task in draft.tasks:
         if task.spec.instances == 1:
             tasks.append(_single(task))
             continue
-        each = _several(task)
+        each = [Task(spec, task.at) for spec in instances_of(task.spec)]
         made[folded(task.spec.name)] = [one.spec.name for one in each]
         draft.groups.append(Group(GroupSpec(name=task.spec.name, tasks=[one.spec.name for one in each]), _place(task.at)))
         tasks += each
@@ -41,18 +41,6 @@ def _single(task: Task) -> Task:
         return task
     name = instance_name(spec.process_name or spec.name, spec.name, spec.first_instance)
     return Task(msgspec.structs.replace(spec, process_name=name, instance=spec.first_instance, first_instance=0), task.at)
-
-
-def _several(task: Task) -> list[Task]:
-    spec, pattern = task.spec, task.spec.process_name or PATTERN
-    found = []
-    for number in range(spec.first_instance, spec.first_instance + spec.instances):
-        name = instance_name(pattern, spec.name, number)
-        one = msgspec.structs.replace(
-            spec, name=name, process_name=name, group=spec.name, instance=number, instances=1, first_instance=0
-        )
-        found.append(Task(one, task.at))
-    return found
 
 
 def _place(at: Section) -> Section:

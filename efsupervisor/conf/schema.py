@@ -435,7 +435,7 @@ class DaemonSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A whole configuration, checked; tasks and flows in the order in which they were written.  source: the file's path, for messages.
-    daemon: only when the file is a supervisord.conf."""
+    daemon: only when the file is a supervisord.conf.  entries: tasks as they were written that have `instances`; `tasks` has what was made of them."""
 
     source: str
     supervisor: SupervisorSpec = SupervisorSpec()
@@ -444,3 +444,4 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     groups: list[GroupSpec] = []
     schedules: list[ScheduleSpec] = []
     daemon: DaemonSpec | None = None
+    entries: list[TaskSpec] = []

@@ -20,7 +20,7 @@ from efsupervisor.core.core import Core
 from efsupervisor.core.frames import done_frames, paged
 from efsupervisor.core.memory import Asked
 from efsupervisor.core.saved import FLOW, GROUP, SCHEDULE, SETTING, TASK, Merged, merge, put, with_setting, without
-from efsupervisor.core.store_rows import Saved
+from efsupervisor.core.store_rows import Saved, Scale
 from efsupervisor.core.tasks import Task
 from efsupervisor.core.updating import Updating
 from efsupervisor.core.waiting import Pending
@@ -37,13 +37,15 @@ from efsupervisor.messages import (
     FailedReply,
     Outcome,
     RereadRequest,
+    ScaleRequest,
     SetGroupRequest,
     SetScheduleRequest,
     SetSettingRequest,
 )
 from efsupervisor.states import Goal
-from efsupervisor.system import folded
+from efsupervisor.system import folded, short_id
 
+MAX_INSTANCES = 10_000
 P = TypeVar("P", TaskSpec, FlowSpec, GroupSpec, ScheduleSpec)
 
 
@@ -59,6 +61,8 @@ class Altering:
 
     def add_task(self, asked: Asked, request: AddTaskRequest) -> None:
         """A new task, or another spec for an added one."""
+        if request.spec.instances != 1:
+            raise EfError("a task that is added is one; `instances` can be said in the configuration file", Code.USAGE)
         spec, replaces = self._free(TASK, request.spec, self._core.config.tasks, replace=request.replace)
         leaving = self._core.registry.by_name(spec.name)
         if leaving is not None and not leaving.configured and leaving.remove:
@@ -122,6 +126,53 @@ class Altering:
             return ""
         where = f"of {merged.file.source}" if merged.origin(FLOW, flow.name) == "file" else "that was added by command: delete that first"
         return f"it is part of the flow {flow.name} {where}"
+
+    def scale(self, asked: Asked, request: ScaleRequest) -> None:
+        """Another number of instances of an entry of the file."""
+        from efsupervisor.conf.scaling import names_of, unfit  # late: it brings the tables' fields, for those who scale something
+
+        core = self._core
+        entry, count = self._entry(request.task), request.instances
+        if not 1 <= count <= MAX_INSTANCES:
+            raise EfError(f"{entry.name} can have 1 to {MAX_INSTANCES:,} instances; say `efctl trm {entry.name}` to stop all of them", Code.USAGE)
+        why = unfit(msgspec.structs.replace(core.merged.file, tasks=self._others(entry)), entry, count)
+        if why:
+            raise EfError(f"{entry.name} cannot have {count} instances: {why}", Code.BAD_STATE)
+        here, then = [spec.name for spec in core.config.tasks if spec.group == entry.name], names_of(entry, count)
+        outcomes = [Outcome(task=name, ok=True, sentence="added") for name in then if name not in here]
+        going = [name for name in here if name not in then]
+        if not outcomes and not going:
+            _answer(asked, request.id, entry.name, f"has {count} instances already")
+            return
+        scale = Scale(task=entry.name, instances=count, written=entry.instances)
+        saved = msgspec.structs.replace(self._saved, scales={**self._saved.scales, short_id(entry.name): scale})
+        pending = Pending(Goal.TRM, len(going), outcomes, lambda done: asked.reply(_removed(request.id, done)))
+        core.log.info(f"{entry.name}: {count} instances instead of {len(here)}, asked by {asked}")
+        self._apply_merged(self._merged(saved), str(asked), lambda: core.store.set_scale(scale), pending if going else None)
+        if not going:
+            asked.reply(done_frames(request.id, outcomes))
+
+    def _entry(self, name: str) -> TaskSpec:
+        """The entry whose instances are meant."""
+        from efsupervisor.conf.scaling import entry_of  # late, as above
+
+        core = self._core
+        entry = entry_of(core.merged.file, name)
+        if entry is not None:
+            return entry
+        if core.config.daemon is not None:
+            raise EfError(f"{core.merged.file.source} is a supervisord.conf: change numprocs there, then `efctl update`", Code.REFUSED)
+        task = core.registry.by_name(name)
+        if task is None:
+            raise EfError(f"{name[:64]}: no task has this name", Code.NO_SUCH_TASK)
+        whole = task.spec.group or task.name
+        said = f"say `efctl scale {whole} N`" if task.spec.group else "write `instances: 2` there, then `efctl update`"
+        raise EfError(f"{task.name} is one task: {said}", Code.REFUSED)
+
+    def _others(self, entry: TaskSpec) -> list[TaskSpec]:
+        """Every task but for those that are instances of the entry beyond what the file says."""
+        written = {folded(spec.name) for spec in self._core.merged.file.tasks}
+        return [spec for spec in self._core.config.tasks if folded(spec.name) in written or spec.group != entry.name]
 
     # Flows, groups, schedules -----------------------------------------------------------------------------------------------------------------------
 

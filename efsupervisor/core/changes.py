@@ -155,13 +155,15 @@ def limited(old: Config, new: Config, only: Container[str]) -> Config:
     names = list(dict.fromkeys([*after, *before]))
     chosen = [(after if meant(after.get(name) or before[name], only) else before).get(name) for name in names]
     groups = [group for group in old.groups if folded(group.name) not in only] + [group for group in new.groups if folded(group.name) in only]
-    return msgspec.structs.replace(old, tasks=[spec for spec in chosen if spec is not None], groups=groups)
+    entries = [entry for entry in old.entries if not meant(entry, only)] + [entry for entry in new.entries if meant(entry, only)]
+    return msgspec.structs.replace(old, tasks=[spec for spec in chosen if spec is not None], groups=groups, entries=entries)
 
 
 def reduced(old: Config, only: Container[str]) -> Config:
     """The old configuration without the tasks and groups of these names."""
     tasks = [spec for spec in old.tasks if not meant(spec, only)]
-    return msgspec.structs.replace(old, tasks=tasks, groups=[group for group in old.groups if folded(group.name) not in only])
+    groups = [group for group in old.groups if folded(group.name) not in only]
+    return msgspec.structs.replace(old, tasks=tasks, groups=groups, entries=[entry for entry in old.entries if not meant(entry, only)])
 
 
 def still_in_a_flow(config: Config) -> str:

@@ -60,6 +60,7 @@ from efsupervisor.messages import (
     ReadRequest,
     RereadRequest,
     RestartRequest,
+    ScaleRequest,
     SchedulesRequest,
     ServicesRequest,
     SetGroupRequest,
@@ -127,6 +128,7 @@ class Desk:
             SetScheduleRequest: altering.set_schedule,
             DelScheduleRequest: altering.del_schedule,
             SetSettingRequest: altering.set_setting,
+            ScaleRequest: altering.scale,
             RereadRequest: altering.reread,
             UpgradeRequest: upgrade.begin,
         }

@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, SupervisorSpec, TaskSpec
-from efsupervisor.core.store_rows import Saved
+from efsupervisor.core.store_rows import Saved, Scale
 from efsupervisor.errors import EfError
 from efsupervisor.system import folded
 
@@ -55,6 +55,7 @@ def with_setting(spec: SupervisorSpec, key: str, value: str) -> SupervisorSpec:
 def merge(file: Config, added: Saved, with_setting: WithSetting, types: Callable[[str], object]) -> Merged:
     """File and added parts as one configuration that is consistent whatever either holds.  types: EfError for a task type that does not exist."""
     aside: list[str] = []
+    written, file = file, _scaled(file, added.scales, aside) if added.scales else file
     taken = _names(file.tasks) | _names(file.groups)
     tasks = [spec for spec in _fitting(added.tasks, taken, "task", aside) if _type_exists(spec, types, aside)]
     groups = _fitting(added.groups, taken | _names(tasks), "group", aside)
@@ -71,7 +72,24 @@ def merge(file: Config, added: Saved, with_setting: WithSetting, types: Callable
     )
     parts: list[tuple[str, Iterable[Named]]] = [(TASK, tasks), (FLOW, flows), (GROUP, groups), (SCHEDULE, schedules)]
     marks = {(noun, folded(part.name)) for noun, specs in parts for part in specs} | {(SETTING, key) for key in kept}
-    return Merged(config, file, frozenset(marks), tuple(aside))
+    return Merged(config, written, frozenset(marks), tuple(aside))
+
+
+def _scaled(file: Config, scales: dict[str, Scale], aside: list[str]) -> Config:
+    """The file with as many instances of each entry as are wanted; what the file says since is the last word."""
+    from efsupervisor.conf.scaling import entry_of, scaled, unfit  # late: it brings the tables' fields, for those who scale something
+
+    for scale in scales.values():
+        entry = entry_of(file, scale.task)
+        if entry is None or entry.instances != scale.written:
+            why = "it has no instances" if entry is None else f"the configuration says {entry.instances} now"
+        else:
+            why = unfit(file, entry, scale.instances)
+        if why or entry is None:
+            aside.append(f"{scale.instances} instances of {scale.task} were wanted by command, which is set aside: {why}")
+        else:
+            file = scaled(file, entry, scale.instances)
+    return file
 
 
 def _names(parts: Iterable[Named]) -> set[str]:

@@ -29,7 +29,7 @@ from efsupervisor.conf.schema import FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
 from efsupervisor.core import store_file as file
 from efsupervisor.core.store_listings import Alerts, Listing, Row, Runs
 from efsupervisor.core.store_opening import Opened, Says, opened, opened_again, reason
-from efsupervisor.core.store_rows import Intent, Kept, Key, Kind, LastTime, Mark, Saved, Setting, collected, encode
+from efsupervisor.core.store_rows import Intent, Kept, Key, Kind, LastTime, Mark, Saved, Scale, Setting, collected, encode
 from efsupervisor.core.store_schema import PUT
 from efsupervisor.errors import Code, EfError
 from efsupervisor.messages import EventRow, RunRow
@@ -165,6 +165,13 @@ class Store:
     def forget_intent(self, task: str) -> None:
         """Nobody wants anything of it any more."""
         self._del(Kind.INTENT, short_id(task))
+
+    def set_scale(self, scale: Scale) -> None:
+        """So many instances are wanted; as many as the file says forgets it."""
+        if scale.instances == scale.written:
+            self._del(Kind.SCALE, short_id(scale.task))
+        else:
+            self._put(Kind.SCALE, short_id(scale.task), scale)
 
     def scheduled(self, schedule: str, wall: float, outcome: str = "") -> None:
         """A schedule was due at `wall` and is dealt with (also when it was skipped).  Flush before acting: then a crash cannot make it run twice."""

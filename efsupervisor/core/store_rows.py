@@ -29,6 +29,7 @@ class Kind(enum.StrEnum):
     INTENT = "intent"
     TIME = "time"
     MARK = "mark"
+    SCALE = "scale"
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +61,18 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     number: int
 
 
+class Scale(msgspec.Struct, frozen=True, kw_only=True):
+    """How many instances of an entry are wanted.  written: what the file said then, so that a later change of it can be told."""
+
+    task: str
+    instances: int
+    written: int
+
+
 class Saved(msgspec.Struct, kw_only=True):
     """Everything that was saved by command, each list in the order in which things were added first.
 
-    settings: dotted key -> text.  intents: by short_id of the task.  times: by short_id of the schedule.  complete: False when the file was damaged,
+    scales: by short_id of the entry.  settings: dotted key -> text.  intents: by short_id of the task.  times: by short_id of the schedule.  complete: False when the file was damaged,
     so that something may be missing: then nothing may be stopped or removed only because it is not here.
     """
 
@@ -75,6 +84,7 @@ class Saved(msgspec.Struct, kw_only=True):
     intents: dict[str, Intent] = {}
     times: dict[str, LastTime] = {}
     complete: bool = True
+    scales: dict[str, Scale] = {}
 
 
 TYPES: dict[Kind, type[msgspec.Struct]] = {
@@ -86,6 +96,7 @@ TYPES: dict[Kind, type[msgspec.Struct]] = {
     Kind.INTENT: Intent,
     Kind.TIME: LastTime,
     Kind.MARK: Mark,
+    Kind.SCALE: Scale,
 }
 
 Key = tuple[Kind, str]
@@ -141,4 +152,6 @@ def collected(kept: dict[Key, Kept], *, complete: bool) -> Saved:
                 found.intents[key] = value
             case LastTime():
                 found.times[key] = value
+            case Scale():
+                found.scales[key] = value
     return found

@@ -35,6 +35,22 @@ TEXTS: dict[str, str] = {
     "Answers when each of them is at rest; with `wait` off at once.": "모든 태스크가 멈추면 응답합니다. `wait`를 끄면 바로 응답합니다.",
     "Stop tasks and start them again.": "태스크를 종료했다가 다시 시작합니다.",
     "A task that is at rest is just started. Answers as `act` does.": "멈춰 있던 태스크는 시작만 합니다. 응답 방식은 `act`와 같습니다.",
+    "With `rolling` one after the other: each must run, and be ready, before the next is stopped, and the first that fails ends it.": (
+        "`rolling`을 켜면 하나씩 차례로 다시 시작합니다. 하나가 실행되고 준비된 뒤에 다음 것을 종료하며, 하나라도 실패하면 거기서 멈춥니다."
+    ),
+    "one after the other, not all at once": "한꺼번에가 아니라 하나씩 차례로",
+    "with `rolling`: so many at once": "`rolling`과 함께: 한 번에 다시 시작할 개수",
+    "Have another number of instances of a task: more are added and started, fewer are stopped from the highest number down.": (
+        "태스크의 인스턴스 개수를 바꿉니다. 늘리면 추가해서 시작하고, 줄이면 번호가 큰 것부터 종료합니다."
+    ),
+    "It is saved, until the configuration file says another number than it says now.": (
+        "설정 파일의 개수가 지금과 달라질 때까지 저장되어 유지됩니다."
+    ),
+    "a task that has `instances` in the configuration file": "설정 파일에 `instances`가 있는 태스크",
+    "how many instances there are to be": "인스턴스를 몇 개로 할지",
+    "Show the pids of the programs of tasks, one a line, 0 for none; without a name the supervisor's own.": (
+        "태스크 프로그램의 pid를 한 줄에 하나씩 보여 줍니다. 실행 중이 아니면 0이고, 이름을 주지 않으면 슈퍼바이저의 pid입니다."
+    ),
     "Add a task; it is saved, and started unless `autostart` is off.": (
         "태스크를 추가합니다. 추가한 태스크는 저장되며, `autostart`가 꺼져 있지 않으면 바로 시작됩니다."
     ),

@@ -10,6 +10,7 @@ from msgspec import Meta
 from efsupervisor.errors import Code, EfError
 from efsupervisor.interface.answers import done, first
 from efsupervisor.interface.house import House
+from efsupervisor.interface.instance import rolled
 from efsupervisor.interface.verb import Names, Settings, SomeNames, TaskName, Verb, WaitDone
 from efsupervisor.messages.call import Answer, Done, Piece, Runs, Specs, Tasks
 from efsupervisor.messages.core import (
@@ -116,6 +117,8 @@ class Restart(Verb, frozen=True, kw_only=True):
     """Stop tasks and start them again.
 
     A task that is at rest is just started.  Answers as `act` does.
+
+    With `rolling` one after the other: each must run, and be ready, before the next is stopped, and the first that fails ends it.
     """
 
     name = "restart"
@@ -127,9 +130,15 @@ class Restart(Verb, frozen=True, kw_only=True):
     endless = True
     names: SomeNames
     wait: WaitDone = True
+    rolling: Annotated[bool, Meta(description="one after the other, not all at once")] = False
+    max_unavailable: Annotated[int, Meta(ge=1, le=10_000, description="with `rolling`: so many at once")] = 1
 
     async def run(self, house: House) -> Answer:
         """One outcome for each task."""
+        if self.rolling and not self.wait:
+            raise EfError("a rolling restart waits for each task: it cannot be asked without waiting", Code.USAGE)
+        if self.rolling:
+            return await rolled(house, self.names, self.max_unavailable)
         return done(await house.ask(RestartRequest(id=house.next_id(), names=self.names, wait=self.wait)))
 
 

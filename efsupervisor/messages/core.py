@@ -226,6 +226,14 @@ class UpgradeRequest(_Request, frozen=True, kw_only=True):
     connection, by the old one only when it goes on."""
 
 
+class ScaleRequest(_Request, frozen=True, kw_only=True):
+    """So many instances of an entry that the file gives `instances`, saved.  Answered by DoneReply with an outcome for each that was added or, as soon
+    as it is at rest, removed."""
+
+    task: str
+    instances: int
+
+
 class VersionRequest(_Request, frozen=True, kw_only=True):
     """Who is there?"""
 
@@ -235,7 +243,7 @@ Request = (
     | SpecsRequest | AddTaskRequest | DelTaskRequest | FlowsRequest | AddFlowRequest | DelFlowRequest
     | GroupsRequest | SetGroupRequest | DelGroupRequest | SchedulesRequest | SetScheduleRequest | DelScheduleRequest
     | SettingsRequest | SetSettingRequest | RereadRequest | EventsRequest | HistoryRequest | ServicesRequest
-    | ShutdownRequest | VersionRequest | SignalRequest | ClearLogRequest | EmitRequest | UpgradeRequest | NoteRequest
+    | ShutdownRequest | VersionRequest | SignalRequest | ClearLogRequest | EmitRequest | ScaleRequest | UpgradeRequest | NoteRequest
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from efsupervisor import interface
-from efsupervisor.interface import conf, daemon, flow, group, help, queue, recovery, resource, result, schedule, stdin, task, tree, why
+from efsupervisor.interface import conf, daemon, flow, group, help, instance, queue, recovery, resource, result, schedule, stdin, task, tree, why
 from efsupervisor.interface.verb import Verb
 
 
@@ -29,6 +29,14 @@ EXAMPLES = [
     Example(task.Act(names=["a"], wait=False), "act a wait=off", {"names": ["a"], "wait": False}, "act a --no-wait"),
     Example(task.Trm(names=["a", "b"]), "trm a,b", {"names": ["a", "b"]}, "trm a b"),
     Example(task.Restart(names=["a"]), "rst a", {"names": ["a"]}, "restart a"),
+    Example(
+        task.Restart(names=["w"], rolling=True, max_unavailable=2),
+        "rst w rolling=yes max_unavailable=2",
+        {"names": ["w"], "rolling": True, "max_unavailable": 2},
+        "restart w --rolling --max-unavailable 2",
+    ),
+    Example(instance.TaskScale(task="w", instances=3), "set scale w 3", {"task": "w", "instances": 3}, "scale w 3"),
+    Example(instance.TaskPid(names=["a"]), "shw pid a", {"names": ["a"]}, "pid a"),
     Example(
         task.TaskAdd(task="web", program=["python3", "-u", "web.py", "--port=80"], settings={"stopwaitsecs": "3s", "input.window": "8"}),
         "add task web stopwaitsecs=3s input.window=8 -- python3 -u web.py --port=80",

@@ -232,6 +232,7 @@ SAMPLES: dict[str, list[object]] = {
         messages.SignalRequest(id="29", asked_by="web", names=["a"], signal=10),
         messages.ClearLogRequest(id="30", asked_by="web", names=["a"]),
         messages.EmitRequest(id="31", asked_by="web", topic="k", data=b"\0\xff"),
+        messages.ScaleRequest(id="34", asked_by="web", task="w", instances=3),
         messages.UpgradeRequest(id="32", asked_by="web"),
         messages.NoteRequest(id="33", asked_by="web", task="a", sentence="3 events wait"),
     ],
