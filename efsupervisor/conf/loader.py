@@ -248,5 +248,4 @@ def _config(draft: Draft, path: str) -> Config:
             replace(each.spec, act=named(each.spec.act), trm=named(each.spec.trm), task="".join(named([each.spec.task]))) for each in draft.schedules
         ],
         entries=draft.entries,
-        entries=draft.entries,
     )
