@@ -346,3 +346,18 @@ def test_efctl_finds_it_checks_it_and_translates_it(tmp_path: Path, run: list[Ru
     (tmp_path / "efsupervisor.yaml").chmod(0o600)
     assert efctl("conf", "check", "efsupervisor.yaml").returncode == 0
     assert this.end() == 0
+
+
+def test_a_changed_file_is_taken_over_and_touches_only_what_changed(tmp_path: Path, run: list[Run]) -> None:
+    text = "[supervisord]\nnodaemon=true\nlogfile=/dev/null\n[program:a]\ncommand=sleep 1000\n[program:b]\ncommand=sleep 1000\n"
+    this = Run(tmp_path, text)
+    run.append(this)
+    this.await_text("success: a entered RUNNING")
+    said = this.await_text("success: b entered RUNNING")
+    this.conf.write_text(text.replace("[program:b]\ncommand=sleep 1000", "[program:b]\ncommand=sleep 2000") + "[program:c]\ncommand=sleep 1000\n")
+    assert this.efctl("reread").stdout == "~ task b: command (restarts)\n+ task c (starts)\n"
+    assert this.efctl("update", "--yes").returncode == 0
+    this.await_text("success: c entered RUNNING")
+    until(lambda: this.output.count(b"spawned: 'b'") == 2, DEADLINE_S, "the changed program is started anew")
+    assert this.output.count(b"spawned: 'a'") == said.count(b"spawned: 'a'") == 1
+    assert this.end() == 0
