@@ -11,7 +11,24 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import capture, crashloop, events, figures, idle, latency, listing, machine, memory, restart, starting, state, stopping, stream, web
+from benchmarks import (
+    capture,
+    crashloop,
+    events,
+    figures,
+    idle,
+    latency,
+    listing,
+    machine,
+    memory,
+    restart,
+    starting,
+    state,
+    stopping,
+    stream,
+    web,
+    xmlrpc,
+)
 from benchmarks.bench import Bench, Measure
 from benchmarks.peers import Unavailable, supervisord_bin
 from benchmarks.processes import become_subreaper, nothing_left
@@ -29,6 +46,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "stream": stream.measure,
     "events": events.measure,
     "web": web.measure,
+    "xmlrpc": xmlrpc.measure,
     "state": state.measure,
 }
 

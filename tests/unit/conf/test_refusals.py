@@ -29,7 +29,7 @@ IN_A_TASK = [
     ("xyzzy: 1", "4: tasks.web.xyzzy: unknown key"),
     ("COMMAND: x", '4: tasks.web.COMMAND: unknown key; did you mean "command"?'),
     ("type: proces", '4: tasks.web.type: "proces" is unknown; did you mean "process"?'),
-    ("type: x", '4: tasks.web.type: "x" is unknown; known are process'),
+    ("type: x", '4: tasks.web.type: "x" is unknown; known are process, eventlistener'),
     ("kind: servise", '4: tasks.web.kind: "servise" is unknown; did you mean "service"?'),
     ("kind: [job]", "4: tasks.web.kind: must be one value, not a list"),
     ("kind: {a: b}", "4: tasks.web.kind: must be one value, not keys with values"),
