@@ -26,7 +26,7 @@ NAMES = "Names are tasks, groups or patterns (`web*`), also as comma lists; `all
 _MAX_LINES = 10_000
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Look": ("status", "why", "top", "tree", "show", "pid", "tail", "log", "history", "events", "resource", "result"),
+    "Look": ("status", "why", "top", "tree", "show", "pid", "tail", "fg", "log", "history", "events", "resource", "result"),
     "Run": ("act", "trm", "restart", "scale"),
     "Change": ("add", "set", "del", "flow", "group", "schedule"),
     "Events": ("put", "queue", "stdin", "recovery", "recoveries"),
@@ -265,6 +265,18 @@ def events(names: tuple[str, ...], follow: bool, last: int, since: int | None, w
 def version(as_json: bool) -> int:
     """Show the versions of efctl and of the supervisor that runs."""
     return verbs.version(session().core, output(), as_json=as_json)
+
+
+@root.command()
+@click.argument("task", shell_complete=_complete.names)
+def fg(task: str) -> int:
+    """Attach to a task: show what it writes as it comes, and put each typed line into its input queue.
+
+    Ctrl-C detaches, and the task goes on; it ends by itself when the task is at rest.
+    """
+    from efsupervisor.cli.fg import attach  # late on purpose
+
+    return attach(session().core, task, stdin(), sys.stdout.buffer, sys.stderr.buffer, output().look)
 
 
 # Change -------------------------------------------------------------------------------------------------------------------------------------------
