@@ -159,10 +159,20 @@ class Reactor:
         return until if longest_s is None else min(until, longest_s)
 
     def _run_timers(self) -> None:
+        """Those that are due now; one that a callback arms is for the next turn, so that work cut in pieces lets descriptors have theirs.  What a
+        callback raises leaves the others due."""
+        due: list[Timer] = []
         while self._timers and self._timers[0].deadline <= self.now:
-            callback = heapq.heappop(self._timers).callback
-            if callback is not None:
-                callback()
+            due.append(heapq.heappop(self._timers))
+        due.reverse()
+        try:
+            while due:
+                callback = due.pop().callback
+                if callback is not None:
+                    callback()
+        finally:
+            for timer in due:
+                heapq.heappush(self._timers, timer)
 
     def _shift(self, gap_s: float) -> None:
         if gap_s > GAP_S:

@@ -78,3 +78,34 @@ def test_a_callback_may_make_and_cancel_timers_while_timers_run(reactor: Reactor
     reactor.turn(0)
     reactor.turn(0)
     assert sorted(ran) == ["after", "busy", "made while running"]
+
+
+def test_a_timer_that_arms_itself_again_at_once_leaves_the_turn_to_others(reactor: Reactor) -> None:
+    ran: list[int] = []
+
+    def again() -> None:
+        ran.append(1)
+        assert len(ran) < 10, "one turn ran it for ever"
+        reactor.after(0.0, again)
+
+    reactor.after(0.0, again)
+    reactor.turn(0.0)
+    assert len(ran) == 1
+    reactor.turn(0.0)
+    assert len(ran) == 2
+
+
+def test_a_callback_that_raises_leaves_the_others_due(reactor: Reactor) -> None:
+    ran: list[str] = []
+
+    def bad() -> None:
+        raise OSError("bad")
+
+    reactor.after(0.0, bad)
+    reactor.after(0.0, lambda: ran.append("good"))
+    cancelled = reactor.after(0.0, lambda: ran.append("cancelled"))
+    cancelled.cancel()
+    with pytest.raises(OSError):
+        reactor.turn(0.0)
+    reactor.turn(0.0)
+    assert ran == ["good"]
