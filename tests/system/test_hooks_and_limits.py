@@ -171,7 +171,8 @@ def test_a_secret_is_a_file_of_the_program_alone_and_in_nothing_that_is_shown(tm
     with Supervisor(tmp_path, {"A": spec}) as supervisor:
         pid = supervisor.await_state("A", State.RUNNING).pid
         until(lambda: supervisor.output("A") == b"same\n", 10, lambda: f"it reads its secret\n{supervisor.output('A', 'err')!r}")
-        found = processes.environment(pid)
+        until(lambda: processes.command(pid) == ["sleep", "1000"], 10, "the shell is gone")
+        found = until(lambda: processes.environment(pid), 10, "its variables are there")
         copy = Path(found[b"DB_FILE"].decode())
         uid = os.stat(f"/proc/{pid}").st_uid
         assert (copy.read_text(), stat.S_IMODE(copy.stat().st_mode), copy.stat().st_uid) == (CANARY, 0o400, uid)
