@@ -207,7 +207,7 @@ def default_url(daemon: DaemonSpec) -> str:
 def listeners(carried: Carried) -> list[TaskSpec]:
     """The members of the pools of event listeners, as tasks."""
     return [
-        msgspec.structs.replace(member, type="eventlistener", events=list(pool.events), buffer_size=pool.buffer_size, group=pool.name)
+        msgspec.structs.replace(member, type="eventlistener", events=list(pool.events), buffer_size=pool.buffer_size, group=pool.name, input=None)
         for pool in carried.listeners
         for member in pool.members
     ]
