@@ -130,7 +130,7 @@ def test_types_of_other_distributions_are_found_when_they_are_asked_for_and_not_
     assert task.task_type("process").task is ProcessTask
     assert loaded == []
     assert task.task_type("elsewhere").task is Own
-    assert task.type_names() == ["elsewhere", "process"]
+    assert task.type_names() == ["elsewhere", "eventlistener", "process"]
     assert loaded == ["elsewhere"]
 
 
@@ -139,7 +139,7 @@ def test_a_type_of_another_distribution_that_cannot_be_used_disturbs_no_other_an
         raise ImportError("no module named 'java'")
 
     found(monkeypatch, broken=broken, half=lambda: without("run"), none=lambda: 7, good=lambda: Own, process=lambda: Own)
-    assert task.type_names() == ["good", "process"]
+    assert task.type_names() == ["eventlistener", "good", "process"]
     for name, reason in (("broken", "no module named 'java'"), ("half", "lacks run"), ("none", "cannot be used")):
         with pytest.raises(TypeRefused, match=reason):
             task.task_type(name)
