@@ -27,6 +27,7 @@ from efsupervisor.states import Goal
 from efsupervisor.system import Real, write_whole
 from efsupervisor.task.delivery import fifo_keeps_register
 from efsupervisor.task.paths import TaskPaths
+from efsupervisor.task.private import Private
 
 WORKER_SHIELD = -500
 """What a worker of a shielded Core has as oom_score_adj; its program has what its spec says."""
@@ -197,6 +198,7 @@ class DefaultTaskDelHelper:
             elsewhere = paths.fifos
             if elsewhere != paths.run:
                 shutil.rmtree(elsewhere, ignore_errors=True)
+            Private(self.system, paths).remove()
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(paths.folder)
         finally:

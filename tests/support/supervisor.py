@@ -433,5 +433,6 @@ class Supervisor:
         until(lambda: not self.ours(), 5, lambda: f"nothing is left after an orderly stop: {self.leaks()}\n{self.story()}")
 
     def _fifo_folders(self) -> list[Path]:
-        places = [Path(path.read_text().strip()) for path in self.var.glob("tasks/*/run/fifos")] if self.var.exists() else []
+        notes = [path for name in ("fifos", "private") for path in self.var.glob(f"tasks/*/run/{name}")] if self.var.exists() else []
+        places = [Path(path.read_text().strip()) for path in notes]
         return [place for place in places if place.is_absolute() and not place.is_relative_to(self.var)]

@@ -11,6 +11,7 @@ import pytest
 from efsupervisor.conf.schema import AliveSpec, ReadySpec, TaskSpec
 from efsupervisor.errors import SpawnFailed
 from efsupervisor.system import REAL
+from efsupervisor.task.default import DefaultTaskDelHelper
 from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.private import MAX_SECRET, Private, needed, speaks
 
@@ -62,6 +63,12 @@ def test_a_successor_finds_the_folder_and_a_new_life_removes_the_old_one(paths: 
     second.remove()
     second.remove()
     assert private(paths, tmp_path).folder == "" and not list(tmp_path.glob("efsupervisor-*"))
+
+
+def test_a_task_that_is_removed_leaves_no_private_folder(paths: TaskPaths, tmp_path: Path) -> None:
+    private(paths, tmp_path).make(spec(), os.getuid(), os.getgid())
+    DefaultTaskDelHelper(REAL).remove(paths.folder)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_next_place_is_taken_when_the_first_is_not_there(paths: TaskPaths, tmp_path: Path) -> None:
