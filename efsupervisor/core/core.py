@@ -129,7 +129,7 @@ class Core:
             status_of=self._reaper.status,
         )
         self.timetable = Timetable(self.reactor, system, log, store, self)
-        self.ordering = Ordering(self.registry, log, self._workers.fork_soon, self._stop_now, self._held)
+        self.ordering = Ordering(self.registry, log, self._fork, self._stop_now, self._held)
         self._end = Ending(self, self._workers.hurry)
         store.wake = self.reactor.after
 
@@ -188,7 +188,9 @@ class Core:
             task = self.registry.by_id(short_id(name))
             if task is not None and task.configured and task.resting:
                 self.act_task([task], asked_by)
-            elif task is not None and task.configured:
+            elif task is not None and task.configured and task.goal is Goal.ACT and not task.waits:
+                self.restart_task([task], asked_by)  # its stop had to wait for others, and was not told
+            elif task is not None and task.configured and not task.waits:
                 task.again = asked_by
 
     def leave(self) -> None:
@@ -252,6 +254,8 @@ class Core:
         intent = self.intent_of(task.spec)
         configured = task.configured or not self.store.complete
         judgement = adoption.judge(adoption.Facts(configured, task.spec.autostart, self.home.former, saved, alive, intent))
+        if configured and not alive and intent is Goal.ACT and self._was_waiting(task):
+            judgement = adoption.START
         task.goal = judgement.goal
         task.report = adoption.first_report(saved, judgement)
         task.fresh = task.unconfirmed = judgement.fresh
@@ -263,6 +267,10 @@ class Core:
             self._workers.fork_soon(task)
         elif not task.configured:
             self._forget(task)
+
+    def _was_waiting(self, task: Task) -> bool:
+        intent = self.store.intent(task.name)
+        return intent is not None and intent.waits
 
     def _begin_all(self) -> None:
         """Start what was judged to start and, when all begins anew, what that depends on unless an operator stopped it."""
@@ -279,9 +287,15 @@ class Core:
 
     def _held(self, task: Task) -> None:
         """Its start waits: a Core that dies meanwhile leaves the wish to its successor."""
-        if task.configured and not self.ending and task.asked_by and self.intent_of(task.spec) is not Goal.ACT:
-            self.store.set_intent(task.name, Goal.ACT, autostart=task.spec.autostart)
+        if task.configured and not self.ending and not self._was_waiting(task):
+            self.store.set_intent(task.name, Goal.ACT, autostart=task.spec.autostart, waits=True)
         self.waiting.changed(task)
+
+    def _fork(self, task: Task) -> None:
+        """It waits no more."""
+        if self._was_waiting(task):
+            self.store.set_intent(task.name, Goal.ACT, autostart=task.spec.autostart)
+        self._workers.fork_soon(task)
 
     def intent_of(self, spec: TaskSpec) -> Goal | None:
         """What an operator last wanted of a task, None when nothing, or when its `autostart` is another one since: then the file has the last

@@ -33,11 +33,13 @@ class Kind(enum.StrEnum):
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator last wanted of a task.  autostart: as it was configured then, so that a later change of the configuration can be told."""
+    """What an operator last wanted of a task.  autostart: as it was configured then, so that a later change of the configuration can be told.
+    waits: its start was held when the Core last knew."""
 
     task: str
     goal: Goal
     autostart: bool
+    waits: bool = False
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +74,8 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 class Saved(msgspec.Struct, kw_only=True):
     """Everything that was saved by command, each list in the order in which things were added first.
 
-    scales: by short_id of the entry.  settings: dotted key -> text.  intents: by short_id of the task.  times: by short_id of the schedule.  complete: False when the file was damaged,
-    so that something may be missing: then nothing may be stopped or removed only because it is not here.
+    scales: by short_id of the entry.  settings: dotted key -> text.  intents: by short_id of the task.  times: by short_id of the schedule.  complete:
+    False when the file was damaged, so that something may be missing: then nothing may be stopped or removed only because it is not here.
     """
 
     tasks: list[TaskSpec] = []

@@ -191,6 +191,22 @@ def test_a_start_that_waits_is_known_to_the_next_core(tmp_path: Path) -> None:
         supervisor.await_state("app", State.RUNNING)
 
 
+def test_a_job_that_ran_once_and_waits_to_run_again_is_known_to_the_next_core(tmp_path: Path) -> None:
+    tale = Tale(tmp_path)
+    job = {"command": program("orderly", tale.path, "job", "exit=0"), "kind": "job", "depends_on": "db"}
+    with Supervisor(tmp_path, {"db": tale.task("db"), "job": job}) as supervisor:
+        supervisor.await_state("job", State.EXITED)
+        supervisor.trm("db")
+        supervisor.write({"db": {**tale.task("db"), "command": "false", "startretries": 0}, "job": job}, {}, {})
+        ask(supervisor, messages.RereadRequest, messages.DifferenceReply, apply=True)
+        assert not supervisor.act("job").outcomes[0].ok
+        assert "FATAL" in supervisor.row("job").reason
+        supervisor.kill_core()
+        supervisor.start()
+        until(lambda: "FATAL" in supervisor.row("job").reason, 10, supervisor.story)
+        assert supervisor.row("job").goal is Goal.ACT and tale.lines().count("up job") == 1
+
+
 def test_what_is_stopped_stays_so_at_the_next_start_and_what_needs_it_waits(tmp_path: Path) -> None:
     tale = Tale(tmp_path)
     tasks = {"db": tale.task("db"), "app": tale.task("app", depends_on="db")}

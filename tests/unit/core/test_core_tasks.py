@@ -104,6 +104,24 @@ def test_a_start_that_is_under_way_or_unheard_is_not_settled(case: Task) -> None
     assert settled(ACT, case) is None
 
 
+def test_a_start_that_waits_in_vain_is_answered_and_one_that_only_waits_is_not() -> None:
+    waiting = task(report(State.STARTING), unconfirmed=True, with_worker=False)
+    waiting.waits = "waits for db (ready)"
+    assert settled(ACT, waiting) is None
+    waiting.waits, waiting.stuck = "waits for db (ready), which is FATAL", True
+    outcome = settled(ACT, waiting)
+    assert outcome is not None and (outcome.ok, outcome.code) == (False, Code.TASK_FAILED)
+    assert outcome.sentence == "waits for db (ready), which is FATAL; it goes on waiting"
+    assert waiting.unmanned and not waiting.resting
+
+
+def test_a_stop_that_waits_for_others_is_still_to_come() -> None:
+    held = task(report(State.RUNNING))
+    held.stops_for, held.stops_after = "me", "stops when app has stopped"
+    assert settled(TRM, held) is None
+    assert row(held, 1.0).reason == "stops when app has stopped"
+
+
 def test_a_stop_is_settled_at_rest_and_not_before() -> None:
     assert settled(TRM, task(report(State.STOPPING, TRM), TRM)) is None
     assert settled(TRM, task(report(State.STOPPED, TRM, final=True), TRM, unconfirmed=True)) is None
