@@ -7,6 +7,6 @@
     bridge     the process between one listener and its pool
 
 The program of a task of type `eventlistener` is a bridge, and the listener is the bridge's child.  So the Core has nothing to do with a listener
-that hangs, breaks the protocol or floods: it holds up its own bridge.  What waits is in a file of the pool, so nothing is lost when a listener, its bridge,
-its worker or the Core is killed.
+that hangs, breaks the protocol or floods: it holds up its own bridge.  What waits is in a file of the pool, so nothing is lost when a listener, its
+bridge, its worker or the Core is killed.
 """

@@ -40,13 +40,14 @@ SLACK_S = 0.01
 IDLE_S = 3600.0
 
 FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
-"""Signals for the listener that only we get; those that stop a task go to its whole tree."""
+"""Signals for the listener that only we get, whatever the task says."""
 
-IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class Order(msgspec.Struct):
-    """What a bridge is to do.  var: the supervisor's folder.  member: the task.  uid -1: no other user."""
+    """What a bridge is to do.  var: the supervisor's folder.  member: the task.  uid -1: no other user.  tree: a stop signal goes to the task's whole
+    tree, so the listener gets it without us; else we hand it on."""
 
     var: str
     member: str
@@ -58,6 +59,7 @@ class Order(msgspec.Struct):
     uid: int = -1
     gid: int = -1
     groups: list[int] = []
+    tree: bool = True
 
 
 class Bridge:
@@ -86,7 +88,7 @@ class Bridge:
 
     def run(self) -> int:
         """Until the listener ends."""
-        self._reactor.on_signals([*FORWARDED, *IGNORED], self._signalled)
+        self._reactor.on_signals([*FORWARDED, *STOPPING], self._signalled)
         assert self._child.stdin is not None and self._child.stdout is not None
         os.set_blocking(self._child.stdout.fileno(), False)
         os.set_blocking(self._child.stdin.fileno(), False)
@@ -104,7 +106,9 @@ class Bridge:
     def _start(self) -> subprocess.Popen[bytes]:
         order = self._order
         who = {"user": order.uid, "group": order.gid, "extra_groups": order.groups} if order.uid >= 0 else {}
-        return subprocess.Popen(order.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, **who)  # type: ignore[call-overload, no-any-return]
+        return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+            order.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, preexec_fn=REAL.die_with_parent, **who
+        )
 
     def _spoke(self, _events: int) -> None:
         assert self._child.stdout is not None
@@ -180,7 +184,7 @@ class Bridge:
         self._status = status if status >= 0 else 128 - status
 
     def _signalled(self, number: int) -> None:
-        if number in FORWARDED:
+        if number in FORWARDED or not self._order.tree:
             self._child.send_signal(number)
 
     # The Core -------------------------------------------------------------------------------------------------------------------------------------
@@ -233,6 +237,8 @@ class Bridge:
     def _happened(self, reply: EventsReply) -> None:
         with self._pool.opened() as kept:
             if self._first:
+                if kept.cursor >= 0:
+                    return  # another member was quicker, and may have gone on since
                 born = [row for row in reply.rows if row.after == "RUNNING" and row.wall > REAL.wall_ns() / 1e9 - sources.YOUNG_S]
                 kept.cursor = born[-1].seq if born else reply.next
                 return

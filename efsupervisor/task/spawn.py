@@ -122,7 +122,7 @@ def _bridged(wiring: Wiring, environment: dict[str, str], account: Account | Non
     environment.setdefault("SUPERVISOR_GROUP_NAME", group)
     order: dict[str, Any] = {
         "var": var, "member": spec.name, "pool": group, "server": wiring.identifier, "command": spec.command, "events": spec.events,
-        "buffer_size": spec.buffer_size,
+        "buffer_size": spec.buffer_size, "tree": spec.stopasgroup,
     }  # fmt: skip
     if account is not None:
         order |= {"uid": account.uid, "gid": account.gid, "groups": account.groups}

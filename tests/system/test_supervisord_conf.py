@@ -361,3 +361,59 @@ def test_a_changed_file_is_taken_over_and_touches_only_what_changed(tmp_path: Pa
     until(lambda: this.output.count(b"spawned: 'b'") == 2, DEADLINE_S, "the changed program is started anew")
     assert this.output.count(b"spawned: 'a'") == said.count(b"spawned: 'a'") == 1
     assert this.end() == 0
+
+
+LISTENING = """
+[supervisord]
+nodaemon=true
+logfile=/dev/null
+logfile_maxbytes=0
+identifier=hall
+
+[unix_http_server]
+file=%(here)s/s.sock
+username=u
+password=p
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisorctl]
+serverurl=unix://%(here)s/s.sock
+username=u
+password=p
+
+[program:frail]
+command=sh -c "exit 2"
+autostart=false
+startsecs=0
+autorestart=false
+
+[eventlistener:ears]
+command={listener} %(here)s/heard
+process_name=%(program_name)s_%(process_num)d
+numprocs=2
+events=PROCESS_STATE_EXITED
+"""
+
+
+def test_a_pool_of_listeners_hears_and_supervisorctl_reads_the_same_file(tmp_path: Path, run: list[Run]) -> None:
+    pytest.importorskip("supervisor")
+    listener = " ".join([sys.executable, "-S", "-E", "-s", str(ROOT / "tests" / "support" / "programs" / "listener.py")])
+    this = Run(tmp_path, LISTENING.replace("{listener}", listener))
+    run.append(this)
+    this.await_text("success: ears_1 entered RUNNING state")
+
+    def ctl(*words: str) -> str:
+        command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisorctl", "-c", str(this.conf), *words]
+        done = subprocess.run(command, env=this.environment, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        return done.stdout + done.stderr
+
+    until(lambda: "ears:ears_0" in ctl("status"), DEADLINE_S, "supervisorctl sees the pool")
+    assert ctl("start", "frail") in ("frail: started\n", "frail: ERROR (abnormal termination)\n")
+    heard = tmp_path / "heard"
+    until(lambda: heard.exists() and "eventname:PROCESS_STATE_EXITED" in heard.read_text(), DEADLINE_S, "the end of the program is heard")
+    begun = time.monotonic()
+    assert "server:hall " in heard.read_text() and "processname:frail groupname:frail" in heard.read_text()
+    assert this.end() == 0
+    assert time.monotonic() - begun < 8, "a listener gets the stop signal, though it is not the group's"
