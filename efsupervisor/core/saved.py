@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from efsupervisor.conf import depend
 from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, SupervisorSpec, TaskSpec
 from efsupervisor.core.store_rows import Saved, Scale
 from efsupervisor.errors import EfError
@@ -58,6 +59,7 @@ def merge(file: Config, added: Saved, with_setting: WithSetting, types: Callable
     written, file = file, _scaled(file, added.scales, aside) if added.scales else file
     taken = _names(file.tasks) | _names(file.groups)
     tasks = [spec for spec in _fitting(added.tasks, taken, "task", aside) if _type_exists(spec, types, aside)]
+    tasks = _without_cycles(file, tasks, aside)
     groups = _fitting(added.groups, taken | _names(tasks), "group", aside)
     schedules = _fitting(added.schedules, _names(file.schedules), "schedule", aside)
     flows = _flows(file, _fitting(added.flows, _names(file.flows), "flow", aside), _names(file.tasks) | _names(tasks), aside)
@@ -114,6 +116,18 @@ def _type_exists(spec: TaskSpec, types: Callable[[str], object], aside: list[str
         aside.append(f"task {spec.name} was added by command, but is set aside: {error.message}")
         return False
     return True
+
+
+def _without_cycles(file: Config, tasks: list[TaskSpec], aside: list[str]) -> list[TaskSpec]:
+    """Those whose dependencies close no cycle with the file's and with the ones before."""
+    fitting: list[TaskSpec] = []
+    for spec in tasks:
+        if spec.depends_on and depend.cycle(depend.edges([*file.tasks, *fitting, spec], file.groups)):
+            why = "with the configuration as it is now its depends_on closes a cycle"
+            aside.append(f"task {spec.name} was added by command, but {why}: it is set aside")
+        else:
+            fitting.append(spec)
+    return fitting
 
 
 def _flows(file: Config, flows: list[FlowSpec], tasks: set[str], aside: list[str]) -> list[FlowSpec]:

@@ -74,8 +74,8 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 class Saved(msgspec.Struct, kw_only=True):
     """Everything that was saved by command, each list in the order in which things were added first.
 
-    scales: by short_id of the entry.  settings: dotted key -> text.  intents: by short_id of the task.  times: by short_id of the schedule.  complete:
-    False when the file was damaged, so that something may be missing: then nothing may be stopped or removed only because it is not here.
+    scales: by short_id of the entry.  settings: dotted key -> text.  intents: by short_id of the task.  times: by short_id of the schedule.
+    complete: False when the file was damaged, so that something may be missing: then nothing may be stopped or removed only because it is not here.
     """
 
     tasks: list[TaskSpec] = []

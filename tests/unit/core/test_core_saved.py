@@ -7,7 +7,7 @@ import pytest
 
 from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, SupervisorSpec, TaskSpec
 from efsupervisor.core.saved import Merged, has_cycle, merge, put, with_setting, without
-from efsupervisor.core.store_rows import Saved
+from efsupervisor.core.store_rows import Saved, Scale
 from efsupervisor.errors import EfError
 
 
@@ -133,3 +133,23 @@ def test_a_part_is_put_in_its_own_place_or_at_the_end_and_taken_out_by_any_spell
     assert [(each.name, each.priority) for each in put(parts, task("A", priority=1))] == [("A", 1), ("b", 999)]
     assert [each.name for each in put(parts, task("c"))] == ["a", "b", "c"]
     assert [each.name for each in without(parts, ["B", "x"])] == ["a"]
+
+
+def test_an_added_task_whose_dependencies_close_a_cycle_now_is_set_aside() -> None:
+    file = Config(source="/etc/x.yaml", tasks=[task("a", depends_on={"B": "ready"})])
+    found = merged(file, tasks=[task("b", depends_on={"a": "ready"}), task("c", depends_on={"a": "ready"})])
+    assert [spec.name for spec in found.config.tasks] == ["a", "c"]
+    assert found.aside == ("task b was added by command, but with the configuration as it is now its depends_on closes a cycle: it is set aside",)
+
+
+def test_a_number_of_instances_holds_until_the_file_says_another_one() -> None:
+    entry = task("w", instances=2)
+    file = Config(source="/etc/x.yaml", tasks=[task("w-0"), task("w-1")], groups=[GroupSpec(name="w", tasks=["w-0", "w-1"])], entries=[entry])
+    found = merged(file, scales={"id": Scale(task="w", instances=3, written=2)})
+    assert [spec.name for spec in found.config.tasks] == ["w-0", "w-1", "w-2"]
+    assert found.file is file and found.aside == ()
+    found = merged(file, scales={"id": Scale(task="w", instances=3, written=4)})
+    assert [spec.name for spec in found.config.tasks] == ["w-0", "w-1"]
+    assert found.aside == ("3 instances of w were wanted by command, which is set aside: the configuration says 2 now",)
+    found = merged(Config(source="/etc/x.yaml"), scales={"id": Scale(task="w", instances=3, written=2)})
+    assert found.aside == ("3 instances of w were wanted by command, which is set aside: it has no instances",)
