@@ -18,7 +18,8 @@ def crowd(*parents: tuple[int, int]) -> dict[int, Process]:
     return {pid: Process(pid, parent, "S", f"p{pid}", 0.5, 4096) for pid, parent in parents}
 
 
-EVERYBODY = crowd((CORE, 1), (HOST, CORE), (MIDDLE, HOST), (WORKER, CORE), (PROGRAM, WORKER), (22, PROGRAM), (23, 22), (24, WORKER), (99, 1), (30, CORE))
+OURS = ((CORE, 1), (HOST, CORE), (MIDDLE, HOST), (WORKER, CORE), (PROGRAM, WORKER), (22, PROGRAM), (23, 22), (24, WORKER))
+EVERYBODY = crowd(*OURS, (99, 1), (30, CORE))
 SERVICES = [core.ServiceRow(name="host", pid=HOST), core.ServiceRow(name="middle", pid=MIDDLE), core.ServiceRow(name="web")]
 
 
