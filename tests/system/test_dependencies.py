@@ -173,6 +173,32 @@ def test_a_shutdown_obeys_the_order(tmp_path: Path) -> None:
         assert tale.lines() == ["ending web", "down web", "ending app", "down app", "ending db", "down db"]
 
 
+def test_a_stop_that_waits_is_carried_out_by_the_next_core(tmp_path: Path) -> None:
+    tale = Tale(tmp_path)
+    tasks = {"db": tale.task("db"), "app": tale.task("app", "end=1", depends_on="db")}
+    with Supervisor(tmp_path, tasks) as supervisor:
+        supervisor.await_state("app", State.RUNNING)
+        supervisor.trm("all", wait=False)
+        until(lambda: "ending app" in tale.lines(), 10, supervisor.story)
+        assert supervisor.row("db").reason == "stops when app has stopped"
+        supervisor.kill_core()
+        supervisor.start()
+        supervisor.await_state("db", State.STOPPED)
+        assert supervisor.await_state("app", State.STOPPED).goal is Goal.TRM
+        assert tale.before("down app", "ending db")
+
+
+def test_many_start_with_a_bound_and_stop_in_parallel(tmp_path: Path) -> None:
+    sleeper = {"command": "sleep 1000", "startsecs": 0}
+    tasks: dict[str, Any] = {"w": {**sleeper, "instances": 100}, "app": {**sleeper, "depends_on": "w"}}
+    with Supervisor(tmp_path, tasks, supervisor={"parallel_starts": 8}) as supervisor:
+        supervisor.await_state("app", State.RUNNING)
+        assert all(row.state is State.RUNNING for row in supervisor.status().values())
+        begun = time.monotonic()
+        assert all(outcome.ok for outcome in supervisor.trm("all").outcomes)
+        assert time.monotonic() - begun < 10
+
+
 def test_a_start_that_waits_is_known_to_the_next_core(tmp_path: Path) -> None:
     tale = Tale(tmp_path)
     switch = tmp_path / "works"

@@ -31,7 +31,7 @@ def test_instances_come_and_go_and_those_that_stay_are_not_touched(tmp_path: Pat
         assert len(supervisor.status("w")) == 4, "the group has all of them"
         assert scale(supervisor, "W", 4) == "w: has 4 instances already"
         assert sorted(scale(supervisor, "w", 1).split("; ")) == ["w-1: removed", "w-2: removed", "w-3: removed"]
-        assert set(supervisor.status()) == {"w-0", "other"}
+        until(lambda: set(supervisor.status()) == {"w-0", "other"}, 20, supervisor.story)
         assert {name: supervisor.program_pid(name) for name in ("w-0", "other")} == {name: former[name] for name in ("w-0", "other")}
 
 
@@ -61,6 +61,7 @@ def test_flows_gain_and_lose_instances_with_it(tmp_path: Path) -> None:
         assert flow.consumers == ["w-0", "w-1", "w-2"]
         scale(supervisor, "w", 1)
         assert ask(supervisor, messages.FlowsRequest, messages.FlowsReply, names=["f"]).rows[0].consumers == ["w-0"]
+        until(lambda: set(supervisor.status()) == {"source", "w-0"}, 20, supervisor.story)
 
 
 def test_what_cannot_be_scaled_is_refused_with_what_to_do(tmp_path: Path) -> None:
