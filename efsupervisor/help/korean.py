@@ -21,7 +21,8 @@ TEXTS: dict[str, str] = {
         "태스크가 왜 지금 상태인지, 무엇 때문에 그 상태에 머물러 있고 어떻게 그렇게 되었는지를 새것부터 보여 줍니다."
     ),
     "Show processes as a tree: of tasks the worker, the program and every descendant; without a name also the supervisor's own.": (
-        "프로세스를 트리로 보여 줍니다. 태스크마다 워커, 프로그램, 모든 자손 프로세스를 보여 주고, 이름을 주지 않으면 슈퍼바이저 자신의 프로세스도 보여 줍니다."
+        "프로세스를 트리로 보여 줍니다. 태스크마다 워커, 프로그램, 모든 자손 프로세스를 보여 주고, "
+        "이름을 주지 않으면 슈퍼바이저 자신의 프로세스도 보여 줍니다."
     ),
     "at most this many lines": "최대 줄 수",
     "Show how tasks are configured, where they come from, and their neighbours.": (
