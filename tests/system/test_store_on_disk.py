@@ -66,7 +66,7 @@ def test_a_forked_child_takes_neither_the_locks_nor_the_file_of_its_parent(tmp_p
 
 
 def test_a_full_disk_is_said_costs_nothing_and_is_written_when_there_is_room(tmp_path: Path, mount: Mount) -> None:
-    folder = mount("tmpfs", "small", "size=1M,mode=700")
+    folder = mount("tmpfs", "small", "size=4M,mode=700")
     log = Told()
     store = opened(folder, log)
     filled(store)
