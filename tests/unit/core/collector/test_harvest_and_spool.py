@@ -28,6 +28,11 @@ def texts(records: list[bytes]) -> list[str]:
     return [json.loads(record)["text"] for record in records]
 
 
+def untimed(records: list[bytes]) -> list[object]:
+    """Without the times: the present where no index entry tells better."""
+    return [{name: value for name, value in json.loads(record).items() if name != "time"} for record in records]
+
+
 def test_results_are_whole_lines_with_their_place(tmp_path: Path) -> None:
     journal(tmp_path / "a", b"one\ntwo\nthr")
     found = harvest(a=tmp_path / "a").look({}, 10)
@@ -44,7 +49,7 @@ def test_a_batch_is_read_again_exactly_although_more_was_written_meanwhile(tmp_p
     source = harvest(a=tmp_path / "a")
     first = source.look({}, 10)
     writer.append(b"three\n")
-    assert source.look({}, 10, first.until).records == first.records
+    assert untimed(source.look({}, 10, first.until).records) == untimed(first.records)
     assert texts(source.look(first.until, 10).records) == ["three"]
 
 
