@@ -27,7 +27,7 @@ from efsupervisor.core.descriptors import SIGNALS, Descriptors
 from efsupervisor.core.ending import Ending
 from efsupervisor.core.fifos import Fifos
 from efsupervisor.core.home import Home
-from efsupervisor.core.ordering import Ordering
+from efsupervisor.core.ordering import BEGINS, Ordering
 from efsupervisor.core.orders import Orders
 from efsupervisor.core.place import Place
 from efsupervisor.core.ports import TypeTable
@@ -55,7 +55,6 @@ from efsupervisor.system import Real, folded, short_id
 from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.record import unfinish
 
-BEGINS = "is about to be started"
 SAVED_WISH = "an operator before the last start"
 MAX_FAILED_TURNS = 20
 HANDED_DEAD = 1000

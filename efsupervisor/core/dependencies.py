@@ -74,6 +74,7 @@ class Graph:
         for identity, edges in self._needs.items():
             for need in edges:
                 self._dependents.setdefault(need.id, []).append(identity)
+        self._edges = {(identity, need.id): need for identity, needs in self._needs.items() for need in needs}
         self._levels = self._leveled()
 
     def __bool__(self) -> bool:
@@ -82,6 +83,10 @@ class Graph:
     def needs(self, identity: str) -> list[Need]:
         """What a task depends on, in the order in which it was written."""
         return self._needs.get(identity, [])
+
+    def need(self, above: str, below: str) -> Need:
+        """The edge between two that have one."""
+        return self._edges[above, below]
 
     def dependents(self, identity: str) -> list[str]:
         """Who depends on a task."""
@@ -122,12 +127,20 @@ class Graph:
 
 def may_start(needs: Iterable[Need], facts_of: Callable[[str], Facts | None]) -> Verdict:
     """Whether all that comes first is there.  facts_of: by id, None for a task that is not supervised."""
-    unmet = [(need, verdict) for need in needs if not (verdict := judge(need, facts_of(need.id))).met]
-    if not unmet:
+    return together(unmet(needs, facts_of))
+
+
+def unmet(needs: Iterable[Need], facts_of: Callable[[str], Facts | None]) -> dict[str, Verdict]:
+    """By id, what is not there, in the order in which it was written."""
+    return {need.id: verdict for need in needs if not (verdict := judge(need, facts_of(need.id))).met}
+
+
+def together(missing: Mapping[str, Verdict]) -> Verdict:
+    """One verdict of what is not there: what will not come by itself is told, else the first."""
+    if not missing:
         return MET
-    _, told = next((each for each in unmet if each[1].stuck), unmet[0])
-    more = f", and {len(unmet) - 1} more" if len(unmet) > 1 else ""
-    return Verdict(met=False, sentence=told.sentence + more, stuck=told.stuck)
+    told = next((verdict for verdict in missing.values() if verdict.stuck), None) or next(iter(missing.values()))
+    return told._replace(sentence=told.sentence + (", and others" if len(missing) > 1 else ""))
 
 
 def judge(need: Need, facts: Facts | None) -> Verdict:

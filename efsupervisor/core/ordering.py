@@ -20,12 +20,14 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from efsupervisor.conf.schema import Config
-from efsupervisor.core.dependencies import Facts, Graph, Verdict, may_start
+from efsupervisor.core.dependencies import Facts, Graph, Verdict, judge, may_start, together, unmet
 from efsupervisor.core.registry import Registry
 from efsupervisor.core.tasks import Task
 from efsupervisor.log import Log
 from efsupervisor.states import Goal, State
 
+BEGINS = "is about to be started"
+"""Waits for the end of the Core's own start, when everything has been judged."""
 ITS_TURN = "waits for its turn: {} tasks are starting already"
 
 
@@ -44,6 +46,7 @@ class Ordering:
         self._bound = 0
         self._under_way: set[Task] = set()
         self._turns: dict[Task, None] = {}
+        self._missing: dict[Task, dict[str, Verdict]] = {}
         self._news: deque[Task] = deque()
         self._working = False
 
@@ -115,13 +118,16 @@ class Ordering:
 
     def begin(self, task: Task) -> None:
         """Start it, now or as soon as it may."""
-        verdict = may_start(self.graph.needs(task.paths.id), self._facts)
+        missing = unmet(self.graph.needs(task.paths.id), self._facts)
+        verdict = together(missing)
         if verdict.met and self._bound and len(self._under_way) >= self._bound:
             self._turns[task] = None
             verdict = Verdict(met=False, sentence=ITS_TURN.format(self._bound))
         if not verdict.met:
+            self._missing[task] = missing
             self._hold(task, verdict)
             return
+        self._missing.pop(task, None)
         if self._bound:
             self._under_way.add(task)
         if task.waits:
@@ -132,12 +138,13 @@ class Ordering:
     def drop(self, task: Task) -> None:
         """It is not to be started any more."""
         self._turns.pop(task, None)
+        self._missing.pop(task, None)
         task.waits, task.stuck = "", False
 
     def _hold(self, task: Task, verdict: Verdict) -> None:
         if (task.waits, task.stuck) == (verdict.sentence, verdict.stuck):
             return
-        if task not in self._turns:
+        if task not in self._turns and (verdict.stuck or task.stuck or not task.waits or task.waits == BEGINS):
             self._log.info(f"task {task.name}: {verdict.sentence}")
         task.waits, task.stuck = verdict.sentence, verdict.stuck
         task.report = msgspec.structs.replace(task.report, reason=verdict.sentence)
@@ -147,6 +154,20 @@ class Ordering:
     def _look(self, task: Task) -> None:
         self._turns.pop(task, None)
         self.begin(task)
+
+    def _look_at_one(self, task: Task, below: Task) -> None:
+        """As _look, when only one of its dependencies is news: the others, which may be a thousand, are as they were."""
+        missing = self._missing.get(task)
+        if missing is not None:
+            verdict = judge(self.graph.need(task.paths.id, below.paths.id), self._facts(below.paths.id))
+            if verdict.met:
+                missing.pop(below.paths.id, None)
+            else:
+                missing[below.paths.id] = verdict
+        if missing:
+            self._hold(task, together(missing))
+        else:
+            self._look(task)
 
     def _next_turns(self) -> None:
         while self._turns and (not self._bound or len(self._under_way) < self._bound):
@@ -159,8 +180,10 @@ class Ordering:
         above = (self._registry.by_id(identity) for identity in self.graph.dependents(task.paths.id))
         names = [other.name for other in above if other is not None and _is_alive(other) and _is_leaving(other)]
         if names and not task.resting and not task.waits:
-            task.stops_for = asked_by
+            news, task.stops_for = not task.stops_for, asked_by
             task.stops_after = f"stops when {', '.join(names[:3])}{' ...' if len(names) > 3 else ''} {'has' if len(names) == 1 else 'have'} stopped"
+            if news:
+                self.changed(task)
             return
         self.release(task)
         self._stop(task, asked_by)
@@ -200,7 +223,7 @@ class Ordering:
         for identity in self.graph.dependents(task.paths.id):
             other = self._registry.by_id(identity)
             if other is not None and other.waits and other not in self._turns:
-                self._look(other)
+                self._look_at_one(other, task)
         for need in self.graph.needs(task.paths.id):
             below = self._registry.by_id(need.id)
             if below is not None and below.stops_for:

@@ -81,7 +81,7 @@ def test_a_start_says_what_it_waits_for_and_whether_that_comes_by_itself(facts: 
 def test_of_several_that_are_missing_the_one_that_will_not_come_is_told() -> None:
     facts = {"a": STARTING, "b": FATAL, "c": RUNNING}
     verdict = may_start([Need(name, name, "ready") for name in facts], facts.get)
-    assert verdict.sentence == "waits for b (ready), which is FATAL: gave up, and 1 more" and verdict.stuck
+    assert verdict.sentence == "waits for b (ready), which is FATAL: gave up, and others" and verdict.stuck
     assert may_start([Need("c", "c", "ready")], facts.get).met and may_start([], facts.get).met
 
 
