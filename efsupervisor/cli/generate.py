@@ -119,13 +119,22 @@ def placed(verb: type[Verb], words: Sequence[str], slots: Mapping[str, Slot]) ->
         if slot.sort != "list":
             fields[order.pop(0)] = _number(word, slot) if slot.sort == "int" else word
         elif slot.field in verb.verbatim:
-            fields[order.pop(0)] = [word, *rest]
+            fields[order.pop(0)] = _program(word, rest)
             rest = []
         else:
             fields.setdefault(slot.field, []).extend(names_in(word))
             if len(order) > 1:
                 order.pop(0)
     return fields
+
+
+def _program(word: str, rest: list[str]) -> list[str]:
+    """The words of a program as they are.  An option here is meant for efctl, and would be run."""
+    if word == "--":
+        return list(rest)
+    if word.startswith("-"):
+        raise click.UsageError(f"{word!r} would be the program: options of efctl come before the name, and a program that begins with - after a --")
+    return [word, *rest]
 
 
 def _number(word: str, slot: Slot) -> int:

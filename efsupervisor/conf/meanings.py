@@ -161,7 +161,7 @@ TASK: dict[str, Meaning] = {
         "``CREDENTIALS_DIRECTORY``.  What is in it is never in an argument, a variable, a log or an answer",
     ),
     "max_rss": Meaning("size", "0", "memory (resident) of the program's whole tree beyond which it is restarted; 0 without limit"),
-    "max_cpu": Meaning("number", "0", "percent of one processor, over ``usage_s``, that the whole tree may use before it is restarted; 0 without limit"),
+    "max_cpu": Meaning("number", "0", "percent of one processor, over ``usage_s``, that the whole tree may use before it is restarted; 0 without limit"),  # noqa: E501
     "usage_s": Meaning("duration", "10s", "how often ``max_rss`` and ``max_cpu`` are looked at"),
     "cgroup": Meaning("mapping", "none", "limits kept by the kernel for the whole tree (cgroup v2); see below"),
     "depends_on": Meaning(
@@ -217,7 +217,7 @@ HOOKS: dict[str, Meaning] = {
 
 XMLRPC: dict[str, Meaning] = {
     "enabled": Meaning("true or false", "false", "whether it is served over HTTP as well; needs ``user`` and ``password``"),
-    "host": Meaning("address", "127.0.0.1", "address of this machine on which it listens; its clients know no TLS, so it is one of this machine alone"),
+    "host": Meaning("address", "127.0.0.1", "address of this machine on which it listens; its clients know no TLS, so it is one of this machine alone"),  # noqa: E501
     "port": Meaning("number", "9001", "port on which it listens; 0 takes one that is free"),
     "user": Meaning("text", "none", "who may call it over HTTP, by basic authentication"),
     "password": Meaning("text", "none", "the password, or ``{SHA}`` and the 40 hex digits of its SHA-1, as supervisord writes it"),

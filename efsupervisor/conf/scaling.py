@@ -46,7 +46,8 @@ def unfit(config: Config, entry: TaskSpec, count: int) -> str:
     if clash:
         return f"{clash} is the name of another task or group"
     gone = own - set(map(folded, after))
-    flow = next((flow.name for flow in config.flows if not _all(flow, own) and gone.intersection(map(folded, (*flow.producers, *flow.consumers)))), "")
+    named = [flow for flow in config.flows if gone.intersection(map(folded, (*flow.producers, *flow.consumers)))]
+    flow = next((flow.name for flow in named if not _all(flow, own)), "")
     if flow:
         return f"the flow {flow} names an instance that would go"
     needing = next((spec.name for spec in config.tasks if folded(spec.name) not in gone and gone.intersection(map(folded, spec.depends_on))), "")

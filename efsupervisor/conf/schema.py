@@ -117,14 +117,14 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: how long a descendant that holds stdout may delay the next start.
 
     What supervisord's operators know: stopasgroup: the stop signal goes to the whole tree of the program, not to it alone; killasgroup: the same
-    of SIGKILL, which always does. stdout_logfile, stderr_logfile: a path at which the log is found (a link to the journal's segments, or fed by a cursor), empty for none
-    (supervisord's words `auto`, `none` and `syslog` are no path either); maxbytes, backups: size and number of its files, -1 for what `output`
-    says. capture_maxbytes, events_enabled: for event listeners. strip_ansi: terminal colours are taken out of what is fed. serverurl: where the
-    program finds the supervisor, empty for its own. inherit_environment: variables of the supervisor in place of a clean list. no_new_privs:
-    false lets a program of another user gain privileges by set-uid files, and one of our own user keep what we have. instances: how many tasks
-    are made of one entry (1 in each of them); first_instance: number of the first; process_name: their name, a pattern in the entry and the name
-    that supervisord would know in the task; group: the group that it is shown in; instance: the number of the task among those of its entry;
-    fed_logs: a log file of it is named more than once.
+    of SIGKILL, which always does. stdout_logfile, stderr_logfile: a path at which the log is found (a link to the journal's segments, or fed by a
+    cursor), empty for none (supervisord's words `auto`, `none` and `syslog` are no path either); maxbytes, backups: size and number of its files, -1
+    for what `output` says. capture_maxbytes, events_enabled: for event listeners. strip_ansi: terminal colours are taken out of what is fed.
+    serverurl: where the program finds the supervisor, empty for its own. inherit_environment: variables of the supervisor in place of a clean list.
+    no_new_privs: false lets a program of another user gain privileges by set-uid files, and one of our own user keep what we have. instances: how
+    many tasks are made of one entry (1 in each of them); first_instance: number of the first; process_name: their name, a pattern in the entry and
+    the name that supervisord would know in the task; group: the group that it is shown in; instance: the number of the task among those of its
+    entry; fed_logs: a log file of it is named more than once.
 
     What the program may and when it is restarted: max_runtime_s: longest run, 0 without
     limit. backoff_reset_s: life after which delays between restarts begin small again. fatal_after_burst: more than restart_burst starts in
@@ -435,7 +435,8 @@ class DaemonSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A whole configuration, checked; tasks and flows in the order in which they were written.  source: the file's path, for messages.
-    daemon: only when the file is a supervisord.conf.  entries: tasks as they were written that have `instances`; `tasks` has what was made of them."""
+    daemon: only when the file is a supervisord.conf.  entries: tasks as they were written that have `instances`; `tasks` has what was made of
+    them."""
 
     source: str
     supervisor: SupervisorSpec = SupervisorSpec()

@@ -75,6 +75,11 @@ def text_of(spec: SupervisorSpec, key: str) -> str:
     return _size(value) if isinstance(value, int) and key.endswith(_SIZE_ENDINGS) else str(value)
 
 
+def is_secret(key: str) -> bool:
+    """Whether the value is nobody's business: it is never shown nor logged."""
+    return key.rpartition(".")[2] == "password"
+
+
 def with_setting(spec: SupervisorSpec, key: str, text: str, *, folder: str = "") -> SupervisorSpec:
     """The settings with one changed.  text: as in the file, a list as words between commas.  folder: what a relative path is relative to; without
     one it is refused.  EfError USAGE for a key that does not exist or cannot be set, ConfigError for a text that the key does not accept."""

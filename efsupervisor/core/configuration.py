@@ -91,6 +91,8 @@ def _answer(writer: int, path: str, situation: Situation | None) -> None:
         answer = Answer(findings=error.findings)
     except OSError as error:
         answer = Answer(findings=[f"{path}: it went away while it was read: {error.strerror}"])
+    except Exception as error:  # a fault of ours: whoever asked must learn which, for this process has no other way to say it
+        answer = Answer(findings=[f"{path}: efsupervisord failed to read it, which is a mistake of its own: {type(error).__name__}: {error}"])
     with open(writer, "wb") as file:
         file.write(msgspec.msgpack.encode(answer))
 

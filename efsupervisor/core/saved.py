@@ -173,7 +173,7 @@ def _of_part(
             try:
                 spec = with_setting(spec, key, value)
             except EfError as error:
-                aside.append(f"setting {key}={value} was set by command, but cannot be used: {error.message}")
+                aside.append(f"setting {key} was set by command, but its value cannot be used: {error.message}")
             else:
                 kept.append(key)
     if enabled is None:

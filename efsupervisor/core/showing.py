@@ -154,7 +154,7 @@ class Showing:
 
     def settings(self, request: SettingsRequest) -> Iterator[SettingsReply]:
         """Every setting as text."""
-        from efsupervisor.conf.settings import keys, text_of  # late: 600 KiB of tables, for those who look at settings
+        from efsupervisor.conf.settings import is_secret, keys, text_of  # late: 600 KiB of tables, for those who look at settings
 
         core = self._core
         spec, usual = core.config.supervisor, SupervisorSpec()
@@ -162,7 +162,8 @@ class Showing:
         for key in keys():
             value = text_of(spec, key)
             origin = "set" if (SETTING, key) in core.merged.added else "default" if value == text_of(usual, key) else "file"
-            rows.append(SettingRow(key=key, value=value, origin=origin, live=is_live(key)))
+            shown = "***" if value and is_secret(key) else value
+            rows.append(SettingRow(key=key, value=shown, origin=origin, live=is_live(key)))
         return paged(rows, lambda part, more: SettingsReply(id=request.id, rows=part, more=more))
 
     def services(self, request: ServicesRequest) -> ServicesReply:

@@ -194,7 +194,7 @@ TEXTS: dict[str, str] = {
         "슈퍼바이저 자신의 로그를 읽습니다. 마지막 몇 줄, 또는 지정한 위치부터 읽습니다."
     ),
     "Show what happened: transitions of tasks and alerts, oldest first.": "있었던 일(태스크의 상태 변화와 경보)을 오래된 것부터 보여 줍니다.",
-    "The last ones, or those from number `since` on (the `next` of the answer before); with `wait_s` the answer comes when there is something to tell.": (
+    "The last ones, or those from number `since` on (the `next` of the answer before); with `wait_s` the answer comes when there is something to tell.": (  # noqa: E501
         "`since`는 이어서 읽을 번호(앞선 응답의 `next`)입니다. `wait_s`를 주면 알릴 것이 생길 때까지 기다렸다가 응답합니다."
     ),
     "number of the first one": "첫 항목의 번호",

@@ -119,8 +119,8 @@ class Reader:
         return self._below(lambda folder: self._at_time(folder, wall_ns), 0)
 
     def time_of(self, offset: int) -> tuple[int, int]:
-        """(end, wall_ns): the byte at `offset` was written at that time or shortly before, and so was all up to `end`; (offset + 1, 0) when the index does
-        not know."""
+        """(end, wall_ns): the byte at `offset` was written at that time or shortly before, and so was all up to `end`; (offset + 1, 0) when the
+        index does not know."""
         return self._below(lambda folder: self._time_of(folder, offset), (offset + 1, 0))
 
     def tail_offset(self, lines: int) -> int:

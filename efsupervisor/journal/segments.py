@@ -166,8 +166,8 @@ class Writer:
         return told
 
     def clear(self, needed: int) -> None:
-        """Begin anew: everything before `end` that lies below `needed` is removed; what a cursor needs stays, and `end` counts on.  OSError: as it was,
-        or fewer were removed."""
+        """Begin anew: everything before `end` that lies below `needed` is removed; what a cursor needs stays, and `end` counts on.  OSError: as it
+        was, or fewer were removed."""
         if self.end > self._base:
             self._switch(self.end, self._copy_tail(self.end))
         self.retain(keep_bytes=1, keep_age_s=0.0, needed=needed, wall_ns=self._system.wall_ns(), hard_bytes=0)

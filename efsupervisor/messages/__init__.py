@@ -1,8 +1,8 @@
 """The words that processes of ours say to each other: frozen typed structs, one encode, one decode, version first.
 
-Frames travel over SOCK_SEQPACKET Unix sockets and over ZeroMQ.  A newer program may add fields at the end, with defaults; an older one ignores them.  A
-kind that is not known, a field of the wrong type or another version is a ProtocolError, and the connection is closed by whoever finds it.  No dict
-passes this edge.  Bytes are base64 in the JSON.
+Frames travel over SOCK_SEQPACKET Unix sockets and over ZeroMQ.  A newer program may add fields at the end, with defaults; an older one ignores
+them.  A kind that is not known, a field of the wrong type or another version is a ProtocolError, and the connection is closed by whoever finds
+it.  No dict passes this edge.  Bytes are base64 in the JSON.
 
     frame     encode, decode, limits
     worker    Core <-> worker
@@ -50,8 +50,8 @@ from efsupervisor.messages.core import (
     RereadRequest,
     RestartRequest,
     RunRow,
-    ScheduleRow,
     ScaleRequest,
+    ScheduleRow,
     SchedulesReply,
     SchedulesRequest,
     ServiceRow,
@@ -179,8 +179,8 @@ __all__ = [
     "RestartRequest",
     "Rewire",
     "RunRow",
-    "ScheduleRow",
     "ScaleRequest",
+    "ScheduleRow",
     "SchedulesReply",
     "SchedulesRequest",
     "SendSignal",

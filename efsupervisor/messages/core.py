@@ -13,8 +13,8 @@ from efsupervisor.states import Goal, Mode, State
 
 
 class _Request(Message, frozen=True, kw_only=True):
-    """id: of the asker's own choice, repeated on a retry; a request that changes something and comes again with an id of the last REMEMBERED is answered
-    from memory.  asked_by: on whose behalf, for the log; empty: the connection's own peer.
+    """id: of the asker's own choice, repeated on a retry; a request that changes something and comes again with an id of the last REMEMBERED is
+    answered from memory.  asked_by: on whose behalf, for the log; empty: the connection's own peer.
 
     Where tasks are named, a name may be a task's, a group's, a pattern with `*`, `?` or `[...]`, or `all`."""
 
@@ -177,16 +177,17 @@ class SettingsRequest(_Request, frozen=True, kw_only=True):
 
 
 class SetSettingRequest(_Request, frozen=True, kw_only=True):
-    """Set one key of the `supervisor` section (`web.port`) at run time, saved; value as it would be written in the file, None goes back to the file."""
+    """Set one key of the `supervisor` section (`web.port`) at run time, saved; value as it would be written in the file, None goes back to the
+    file."""
 
     key: str
     value: str | None = None
 
 
 class RereadRequest(_Request, frozen=True, kw_only=True):
-    """Read the configuration file again and say what differs from what runs.  apply: then make it so, all or nothing.  accept_removals: also when more
-    than a fifth of the running tasks would be removed.  only: of these tasks and groups alone.  remove: take those away, at rest and whatever the file
-    says; the next reading brings them back.  restart: afterwards start anew what is to start by itself, and stop everything else."""
+    """Read the configuration file again and say what differs from what runs.  apply: then make it so, all or nothing.  accept_removals: also when
+    more than a fifth of the running tasks would be removed.  only: of these tasks and groups alone.  remove: take those away, at rest and whatever
+    the file says; the next reading brings them back.  restart: afterwards start anew what is to start by itself, and stop everything else."""
 
     apply: bool = False
     accept_removals: bool = False
@@ -196,7 +197,8 @@ class RereadRequest(_Request, frozen=True, kw_only=True):
 
 
 class EventsRequest(_Request, frozen=True, kw_only=True):
-    """Transitions and alerts from number `since` on (None: from now on).  wait_s: answer late rather than with nothing.  names: of these tasks only."""
+    """Transitions and alerts from number `since` on (None: from now on).  wait_s: answer late rather than with nothing.  names: of these tasks
+    only."""
 
     since: int | None = 0
     limit: int = 200
@@ -222,13 +224,13 @@ class ShutdownRequest(_Request, frozen=True, kw_only=True):
 
 
 class UpgradeRequest(_Request, frozen=True, kw_only=True):
-    """Replace the running Core and its siblings by the installed version; tasks go on.  Answered by the new Core when the request is repeated on a new
-    connection, by the old one only when it goes on."""
+    """Replace the running Core and its siblings by the installed version; tasks go on.  Answered by the new Core when the request is repeated on a
+    new connection, by the old one only when it goes on."""
 
 
 class ScaleRequest(_Request, frozen=True, kw_only=True):
-    """So many instances of an entry that the file gives `instances`, saved.  Answered by DoneReply with an outcome for each that was added or, as soon
-    as it is at rest, removed."""
+    """So many instances of an entry that the file gives `instances`, saved.  Answered by DoneReply with an outcome for each that was added or, as
+    soon as it is at rest, removed."""
 
     task: str
     instances: int
@@ -277,8 +279,8 @@ class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A task as it is configured.  origin: `file`, `added`, or `left` (not configured any more, but something of it runs).  folder: where its journals
-    are.  from_tasks, to_tasks: its neighbours in flows."""
+    """A task as it is configured.  origin: `file`, `added`, or `left` (not configured any more, but something of it runs).  folder: where its
+    journals are.  from_tasks, to_tasks: its neighbours in flows."""
 
     spec: TaskSpec
     origin: str = "file"
@@ -331,8 +333,8 @@ class SettingRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One difference between the file and what runs.  what: `added`, `removed` or `changed`.  fields: which keys.  effect: what applying it does (`starts`,
-    `stops`, `restarts`, `in place`, `at the next start of efsupervisord`)."""
+    """One difference between the file and what runs.  what: `added`, `removed` or `changed`.  fields: which keys.  effect: what applying it does
+    (`starts`, `stops`, `restarts`, `in place`, `at the next start of efsupervisord`)."""
 
     noun: str
     name: str
@@ -343,10 +345,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened.  seq: counts up, never used twice in one var/.  what: `state` for a transition (before, after, pid), else the kind of an
-    alert (`message`, `dead-letter`, `health`, ...) with the event in progress and the last lines the program said.  `supervisor` and
-    `group`: the supervisor and the groups themselves change; `remote`: somebody outside said something.  facts: words `key:value` for event listeners
-    (tries, pid, expected)."""
+    """Something that happened.  seq: counts up, never used twice in one var/.  what: `state` for a transition (before, after, pid), else the kind of
+    an alert (`message`, `dead-letter`, `health`, ...) with the event in progress and the last lines the program said.  `supervisor` and `group`: the
+    supervisor and the groups themselves change; `remote`: somebody outside said something.  facts: words `key:value` for event listeners (tries,
+    pid, expected)."""
 
     seq: int
     wall: float

@@ -12,9 +12,9 @@ from efsupervisor.states import Goal, Mode, State
 
 
 class InEdge(msgspec.Struct, frozen=True, kw_only=True):
-    """One edge that ends at this task.  folder: the edge's folder; journal: the producer's stdout journal; producer_dir: its task folder.  member: this
-    task's number in a share group, peers: the other members' task folders.  job: the producer runs to completion.  A task's own input queue is an edge
-    without producer (producer_dir empty)."""
+    """One edge that ends at this task.  folder: the edge's folder; journal: the producer's stdout journal; producer_dir: its task folder.  member:
+    this task's number in a share group, peers: the other members' task folders.  job: the producer runs to completion.  A task's own input queue is
+    an edge without producer (producer_dir empty)."""
 
     id: str
     producer: str
@@ -125,9 +125,9 @@ class ClearLogs(Message, frozen=True, kw_only=True):
 
 
 class Report(Message, frozen=True, kw_only=True):
-    """A worker's state, sent at each change and on request.  since_wall: when the state began.  exit_status: wait status of the last incarnation, None when
-    unknown or none yet.  reason: one sentence for a person.  final: the worker ends after this and the task is at rest.
-    blocked_by: names of consumers that hold this task back.  waits_until: monotonic deadline of a BACKOFF, 0 else."""
+    """A worker's state, sent at each change and on request.  since_wall: when the state began.  exit_status: wait status of the last incarnation,
+    None when unknown or none yet.  reason: one sentence for a person.  final: the worker ends after this and the task is at rest. blocked_by: names
+    of consumers that hold this task back.  waits_until: monotonic deadline of a BACKOFF, 0 else."""
 
     state: State
     goal: Goal
@@ -197,8 +197,8 @@ class LogsCleared(Message, frozen=True, kw_only=True):
 
 
 class Alert(Message, frozen=True, kw_only=True):
-    """Something an operator should hear of: a dead letter, a full disk, a poison event, a message on stderr of an event task.  wall: when, for one that
-    is told late because no Core was there; 0: now."""
+    """Something an operator should hear of: a dead letter, a full disk, a poison event, a message on stderr of an event task.  wall: when, for one
+    that is told late because no Core was there; 0: now."""
 
     what: str
     sentence: str

@@ -28,7 +28,11 @@ SAMPLES: dict[str, list[object]] = {
     "FromService": [
         messages.Pong(number=5),
         messages.ServicesReport(
-            rows=[messages.ServiceRow(name="web", state=State.BACKOFF, pid=7, since=1700000000.25, restarts=3, reason="killed by SIGKILL", health="äöü")]
+            rows=[
+                messages.ServiceRow(
+                    name="web", state=State.BACKOFF, pid=7, since=1700000000.25, restarts=3, reason="killed by SIGKILL", health="äöü"
+                )
+            ]
         ),
         messages.Health(sentence="the port is taken"),
     ],

@@ -9,6 +9,7 @@ import subprocess
 from efsupervisor.system import REAL
 from efsupervisor.task import tree
 from efsupervisor.task.program import Program
+from tests.support.wait import until
 
 
 def gone(pid: int = 0) -> Program:
@@ -18,6 +19,7 @@ def gone(pid: int = 0) -> Program:
 def test_a_signal_to_a_program_that_is_gone_reaches_only_what_it_left_behind() -> None:
     cookie = f"EFS_COOKIE=test:{os.getpid()}"
     with subprocess.Popen(["sleep", "60"], env={"PATH": os.environ["PATH"], "EFS_COOKIE": cookie.partition("=")[2]}) as left:
+        until(lambda: tree.has_cookie(str(left.pid), cookie.encode()), 10, "the kernel shows its environment: that comes last in an exec")
         gone().signal(signal.SIGTERM, cookie.encode())
         assert left.wait(10) == -signal.SIGTERM
 

@@ -77,7 +77,7 @@ def _task(task: TaskSpec) -> list[str]:
             lines.append(f"    {key}: {_value(value)}")
     if task.process_name not in ("", task.name):
         lines.append(f"    process_name: {_text(task.process_name.replace('%', '%%'))}")
-    return [*lines, "    input:", "      stdin: open"]
+    return lines if task.input is None else [*lines, "    input:", "      stdin: open"]
 
 
 def _group(group: GroupSpec) -> list[str]:

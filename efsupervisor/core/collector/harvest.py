@@ -43,6 +43,19 @@ class Field:
         self.reader = Reader(folder, system=system)
         self._system = system
         self._timed = (0, 0, 0)
+        self._inode = self._look()
+
+    def replaced(self) -> bool:
+        """Whether the folder is another one than when it was first there."""
+        now = self._look()
+        self._inode = self._inode or now
+        return now not in (self._inode, 0)
+
+    def _look(self) -> int:
+        try:
+            return self._system.stat(self.folder).st_ino
+        except FileNotFoundError:
+            return 0
 
     def lines(self, offset: int, end: int) -> Iterator[Line]:
         """Whole records between an offset and `end`; stops where an unfinished one begins that may still grow."""
@@ -95,8 +108,9 @@ class Harvest:
         self._turn = 0
 
     def arrange(self, tasks: dict[str, tuple[str, str]]) -> set[str]:
-        """The tasks from now on: short id -> (name, folder of the stdout journal).  Ids that left are returned."""
-        gone = set(self._fields) - set(tasks)
+        """The tasks from now on: short id -> (name, folder of the stdout journal).  Ids that left, or whose journal is another one now (the task was
+        removed and added again), are returned: their positions mean nothing any more."""
+        gone = {identity for identity, field in self._fields.items() if identity not in tasks or field.replaced()}
         for identity in gone:
             self._fields.pop(identity).reader.close()
         for identity, (name, folder) in tasks.items():

@@ -136,6 +136,7 @@ class Poster:
     def _impatient(self, order: Order) -> None:
         if order is self._latest:
             self._abort()
+            self._reactor.after(order.timeout_s, lambda: self._impatient(order))  # the cut may have met no connection yet
 
     def _abort(self) -> None:
         """Shut the connection down under the thread: whatever it waits for ends."""

@@ -8,7 +8,7 @@ import pytest
 
 from efsupervisor.conf.loader import parse
 from efsupervisor.conf.schema import PostSpec, ResourceSpec, ResultSpec, SupervisorSpec, WebSpec
-from efsupervisor.conf.settings import is_live, keys, text_of, value_of, with_setting, with_value
+from efsupervisor.conf.settings import is_live, is_secret, keys, text_of, value_of, with_setting, with_value
 from efsupervisor.errors import Code, ConfigError, EfError
 
 
@@ -212,3 +212,7 @@ def test_a_setting_goes_back_to_the_value_of_the_file() -> None:
 def test_a_fault_that_was_there_before_does_not_hinder_another_setting() -> None:
     spec = SupervisorSpec(resource=ResourceSpec(url="http://127.0.0.1/"))
     assert with_setting(spec, "web.port", "1").web.port == 1
+
+
+def test_passwords_are_secret_and_nothing_else_is() -> None:
+    assert [key for key in keys() if is_secret(key)] == ["xmlrpc.password"]

@@ -59,8 +59,8 @@ def test_the_origin_of_each_part_is_known_in_every_spelling() -> None:
         ({"flows": [flow("x", "a", "gone")]}, "no task gone"),
         ({"flows": [flow("x", "b", "a")]}, "closes a cycle"),
         ({"tasks": [task("t", type="talend")]}, "no task type 'talend'"),
-        ({"settings": {"web.prot": "1"}}, "web.prot=1"),
-        ({"settings": {"web.port": "much"}}, "web.port=much"),
+        ({"settings": {"web.prot": "1"}}, "web.prot was set"),
+        ({"settings": {"web.port": "much"}}, "web.port was set"),
     ],
 )
 def test_what_does_not_fit_the_file_is_set_aside_and_told_and_nothing_else_is(added: dict[str, object], word: str) -> None:

@@ -97,6 +97,18 @@ def test_a_task_that_left_is_told_and_its_results_are_not_read_any_more(tmp_path
     assert source.waiting({}) == 0
 
 
+def test_a_task_that_was_removed_and_added_again_begins_anew(tmp_path: Path) -> None:
+    journal(tmp_path / "a", b"one\n" * 10)
+    source = harvest(a=tmp_path / "a")
+    assert source.arrange({"a": ("A", str(tmp_path / "a"))}) == set()
+    (tmp_path / "a").rename(tmp_path / "former")
+    assert source.arrange({"a": ("A", str(tmp_path / "a"))}) == set()
+    journal(tmp_path / "a", b"new\n")
+    assert source.arrange({"a": ("A", str(tmp_path / "a"))}) == {"a"}
+    assert source.arrange({"a": ("A", str(tmp_path / "a"))}) == set()
+    assert texts(source.look({}, 10).records) == ["new"]
+
+
 def test_the_time_of_a_result_comes_from_the_index(tmp_path: Path) -> None:
     writer = journal(tmp_path / "a", b"one\n")
     writer.index(1_000_000_000_000_000_000)
@@ -106,7 +118,7 @@ def test_the_time_of_a_result_comes_from_the_index(tmp_path: Path) -> None:
     assert times == [1_000_000_000.0, 1_000_000_005.0]
 
 
-# The spool ---------------------------------------------------------------------------------------------------------------------------------------------
+# The spool -----------------------------------------------------------------------------------------------------------------------------------------
 
 
 def samples(records: list[bytes]) -> list[object]:
