@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Target
-from benchmarks.processes import Activity, Programs, activity, nothing_left
+from benchmarks.processes import Activity, Programs, activity, descendants, nothing_left
 from benchmarks.starting import DEADLINE_S, FEW, sleepers
 from efsupervisor.states import State
 
-SETTLE_S = 3.0
+SETTLE_S = 8.0
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
@@ -19,16 +19,21 @@ def measure(bench: Bench) -> Iterator[Figure]:
     span_s = bench.some(10, 3)
     marker, tasks = sleepers(FEW)
     peers = _supervisord(bench, tasks, marker, span_s)
-    with nothing_left(), bench.ours(tasks) as ours:
-        workers = [row.worker_pid for row in ours.await_state(State.RUNNING)]
+    off = {name: {"enabled": False} for name in ("resource", "result")}
+    with nothing_left(), bench.ours(tasks, settings=off) as ours:
+        rows = ours.await_state(State.RUNNING)
+        workers, programs = [row.worker_pid for row in rows], {row.pid for row in rows}
         time.sleep(SETTLE_S)
-        done = _done([ours.core_pid, *workers], span_s)
-    core, of_workers = done[0], done[1:]
+        siblings = sorted(descendants(ours.core_pid) - {*workers, *programs})
+        done = _done([ours.core_pid, *workers, *siblings], span_s)
+    core, of_workers = done[0], done[1 : 1 + len(workers)]
+    bare = sum(each.cpu_ns for each in done[: 1 + len(workers)]) / 1e9 / span_s * 100
     cpu = sum(each.cpu_ns for each in done) / 1e9 / span_s * 100
     theirs: list[dict[str, float | str]] = [{name: figure[which] for name, figure in peers.items()} for which in (0, 1)]
     yield Figure(f"idle: wake-ups of {FEW} workers in {span_s} s", "", [sum(each.wakeups for each in of_workers)], Target(0))
     yield Figure(f"idle: wake-ups of the Core in {span_s} s", "", [core.wakeups], Target(span_s / 2), theirs[0])
-    yield Figure("idle: CPU of all", "%", [cpu], Target(0.05), theirs[1])
+    yield Figure("idle: CPU of Core and workers", "%", [bare], peers=theirs[1])
+    yield Figure("idle: CPU of all, collectors off", "%", [cpu], Target(0.05))
 
 
 def _done(pids: list[int], span_s: float) -> list[Activity]:
