@@ -12,6 +12,7 @@ This module must never commit: it works inside the transaction of the store.
 
 from __future__ import annotations
 
+import abc
 import heapq
 import itertools
 import sqlite3
@@ -44,7 +45,7 @@ class Wrote(NamedTuple):
     lost: int
 
 
-class Listing(Generic[Row]):
+class Listing(abc.ABC, Generic[Row]):
     """keep: rows on disk.  dropped: rows that were too many for memory.  newest, lost: highest number there is and that is gone."""
 
     table = ""
@@ -61,9 +62,9 @@ class Listing(Generic[Row]):
         self._waiting: deque[Row] = deque()
 
     @staticmethod
+    @abc.abstractmethod
     def number_of(row: Row) -> int:
         """The row's number."""
-        raise NotImplementedError
 
     def found(self, newest: int, count: int) -> None:
         """The file, opened, holds so much."""
