@@ -13,6 +13,7 @@ import msgspec
 
 from efsupervisor.states import Framing, Kind, Mode, Protocol
 
+PIPE_BYTES = 64 << 10
 SMALLEST_SEGMENT = 4096
 ONE_SEGMENT = 1 << 40
 """A log file of maxbytes 0 grows for ever: one segment."""
@@ -220,7 +221,8 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
         if size < 0:
             return self.output
         segment = max(size, SMALLEST_SEGMENT) if size else ONE_SEGMENT
-        keep = self.output.keep_bytes if backups < 0 else 0 if size == 0 else max(1, segment * backups)
+        # the active file and `backups` older ones, each of which may be longer by what a pipe held when it was cut
+        keep = self.output.keep_bytes if backups < 0 else 0 if size == 0 else (segment + PIPE_BYTES) * (backups + 1)
         return msgspec.structs.replace(self.output, segment_bytes=segment, keep_bytes=keep)
 
     @property

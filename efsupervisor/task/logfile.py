@@ -285,6 +285,11 @@ class LogFiles:
         for feed in self._feeds:
             feed.pump()
 
+    def trimmed(self) -> None:
+        """Segments may have been removed: no link leads to nothing."""
+        if self._links is not None:
+            self._links.set()
+
     def close(self) -> None:
         """The worker ends."""
         for feed in self._feeds:

@@ -141,6 +141,7 @@ class StdOut:
         except OSError as error:
             self._seat.ill("retention", f"old segments of std{self._name} cannot be removed: {error.strerror}")
             return
+        self._files.trimmed()
         for sentence in told:
             self._seat.alert("retention", sentence)
 

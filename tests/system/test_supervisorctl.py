@@ -179,7 +179,7 @@ def test_a_file_that_changed_is_reread_and_updated_group_by_group(tmp_path: Path
         assert "new" in ctl.run("avail")[1]
         assert ctl.run("add", "new")[1] == "ERROR: process group already active"
         status, text = ctl.run("update")
-        assert status == 0
+        assert status == 0, text
         assert "web: updated process group" in text and "nowhere: removed process group" in text
         ctl.await_state("web", State.RUNNING)
         assert supervisor.row("echo").pid == echo

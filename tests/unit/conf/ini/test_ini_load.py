@@ -11,7 +11,7 @@ from efsupervisor.conf.ini.carry import fitting
 from efsupervisor.conf.ini.load import find_ini_var, load_ini
 from efsupervisor.conf.ini.situation import Situation, looks_like_ini
 from efsupervisor.conf.names import fault
-from efsupervisor.conf.schema import PASSING_KEPT, Config, GroupSpec
+from efsupervisor.conf.schema import PASSING_KEPT, PIPE_BYTES, Config, GroupSpec
 from efsupervisor.errors import ConfigError
 
 HEAD = "[supervisord]\n"
@@ -132,7 +132,7 @@ def test_logs_that_go_elsewhere_leave_little_behind_and_files_what_they_say(tmp_
     )
     one, two = load(tmp_path, text).tasks
     assert one.kept("out").keep_bytes == two.kept("err").keep_bytes == PASSING_KEPT
-    assert (one.kept("err").segment_bytes, one.kept("err").keep_bytes) == (1 << 20, 3 << 20)
+    assert (one.kept("err").segment_bytes, one.kept("err").keep_bytes) == (1 << 20, 4 * ((1 << 20) + PIPE_BYTES))
     assert one.fed_logs and two.fed_logs
 
 
