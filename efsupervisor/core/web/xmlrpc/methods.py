@@ -174,6 +174,10 @@ def group_changes(changes: list[Any], picture: Picture) -> list[list[str]]:
     return [added, changed, removed]
 
 
+GONE_LOOKS, GONE_S = 500, 0.02
+"""How often, and how far apart in seconds, it is looked whether a group that was removed is gone."""
+
+
 @method("addProcessGroup", params="string name")
 async def add_process_group(house: RpcHouse, name: str) -> bool:
     """Take a group of the configuration file in."""
@@ -197,7 +201,11 @@ async def remove_process_group(house: RpcHouse, name: str) -> bool:
         raise RpcFault(Fault.STILL_RUNNING, name)
     await house.call("conf.remove", None, names=[each.task for each in picture.groups[name]])
     house.changed()
-    return True
+    for _ in range(GONE_LOOKS):  # a worker that has said its last word may still be ending; until then its task is listed
+        if name not in (await house.picture(0.0)).groups:
+            return True
+        await house.pause(GONE_S)
+    raise RpcFault(Fault.STILL_RUNNING, name)
 
 
 @method("getAllConfigInfo", returns="array")

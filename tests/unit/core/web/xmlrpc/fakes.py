@@ -36,7 +36,8 @@ class Loop:
 
 
 class Middle:
-    """A Dealer.  asked: every call as (verb, fields).  wrong: task -> outcome.  refused: verb -> error.  held: verbs that are not answered."""
+    """A Dealer.  asked: every call as (verb, fields).  wrong: task -> outcome.  refused: verb -> error.  held: verbs that are not answered.
+    lingering: what is removed stays listed for now, as while its worker ends."""
 
     def __init__(self) -> None:
         self.rows: dict[str, TaskStatus] = {}
@@ -47,6 +48,7 @@ class Middle:
         self.held: set[str] = set()
         self.changes: list[Change] = []
         self.ending = False
+        self.lingering = False
 
     def task(self, name: str, state: State = State.RUNNING, *, groups: list[str] | None = None, folder: str = "/nowhere", **spec: Any) -> None:
         """Make or replace a task."""
@@ -65,7 +67,15 @@ class Middle:
         elif call.verb not in self.held:
             done(self._answer(call.verb, fields))
 
+    def gone(self, names: list[str]) -> None:
+        """These tasks are not listed any more."""
+        for name in names:
+            self.rows.pop(name, None)
+            self.details.pop(name, None)
+
     def _answer(self, verb: str, fields: dict[str, Any]) -> Any:
+        if verb == "conf.remove" and not self.lingering:
+            self.gone(fields["names"])
         match verb:
             case "task.status":
                 return Tasks(rows=list(self.rows.values()), ending=self.ending)

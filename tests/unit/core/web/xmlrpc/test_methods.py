@@ -143,6 +143,18 @@ def test_groups_come_and_go(desk: Desk) -> None:
     assert desk.middle.changing[-1] == ("conf.remove", {"names": ["up", "off"]})
 
 
+def test_a_group_is_removed_when_it_is_not_listed_any_more_so_that_it_can_be_added_again_at_once(desk: Desk) -> None:
+    desk.middle.task("up", State.STOPPED, groups=["g"])
+    desk.middle.lingering = True
+    bodies = desk.begin("supervisor.removeProcessGroup", "g")
+    for _ in range(3):
+        assert bodies == []
+        desk.loop.turn()
+    desk.middle.gone(["up", "off"])
+    desk.loop.turn()
+    assert len(bodies) == 1 and b"<boolean>1" in bodies[0]
+
+
 @pytest.fixture
 def logged(tmp_path: Path) -> Desk:
     writer = Writer(str(tmp_path / "t" / "out"), system=REAL) if (tmp_path / "t").mkdir() is None else None
