@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import socket
@@ -151,7 +152,10 @@ def test_the_socket_has_its_mode_and_is_made_anew_after_a_death(tmp_path: Path) 
 def test_a_path_may_be_longer_than_an_address_holds(tmp_path: Path) -> None:
     folder = tmp_path / ("d" * 120)
     folder.mkdir()
-    doors.opened(Door(path=str(folder / "s.sock"))).close()
+    with contextlib.closing(doors.opened(Door(path=str(folder / "s.sock")))), socket.socket(socket.AF_UNIX) as client:
+        directory = os.open(folder, os.O_PATH)
+        client.connect(f"/proc/self/fd/{directory}/s.sock")
+        os.close(directory)
 
 
 def basic(text: str) -> str:

@@ -251,13 +251,15 @@ def test_a_guesser_is_slowed_down_and_nobody_else_is(served: Site) -> None:
 
 
 def test_noise_ends_connections_and_nothing_else(served: Site) -> None:
-    chance = random.Random(4711)
+    chance, pid = random.Random(4711), served.pid()
     words = [b"GET ", b"POST ", b"/api/v1/", b"HTTP/1.1", b"Host: 127.0.0.1", b"Content-Length: ", b"chunked"]
     pieces = [*words, b"\r\n", b"\r\n\r\n", b"\x00", b"\xff" * 9, b"%"]
     for _ in range(300):
         data = b"".join(chance.choice([*pieces, chance.randbytes(chance.randrange(40))]) for _ in range(chance.randrange(1, 40)))
         with served.connect() as sock:
             sock.sendall(data + b"\r\n\r\n")
+    assert served.get().status == 200
+    assert served.pid() == pid, "noise ended the listener"
 
 
 def test_many_requests_on_one_connection_are_answered_in_order(served: Site) -> None:

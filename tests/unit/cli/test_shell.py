@@ -157,10 +157,13 @@ def test_a_history_that_others_may_read_is_made_ours_and_a_link_is_not_followed(
     assert "could not be kept" in capsys.readouterr().err
 
 
-def test_no_home_costs_the_history_alone() -> None:
+def test_no_home_costs_the_history_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
     history = History("")
     history.load()
     history.save()
+    assert list(tmp_path.iterdir()) == [], "a history without a place was written somewhere"
+    assert capsys.readouterr() == ("", "")
 
 
 # Completion ---------------------------------------------------------------------------------------------------------------------------------------
