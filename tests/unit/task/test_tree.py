@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from typing import Any
 
 import pytest
@@ -77,9 +78,14 @@ def test_a_pid_that_is_not_the_process_that_was_meant_is_left_alone(running: dic
     assert (system.signalled, system.open) == ([], set())
 
 
-def test_our_own_process_is_in_our_session_and_never_among_the_strays() -> None:
-    assert os.getpid() not in tree.strays(os.getsid(0), b"EFS_COOKIE=none", os.getpid())
-    assert os.getpid() in tree.strays(os.getsid(0), b"EFS_COOKIE=none", own=0)
+def test_the_processes_of_a_session_are_found_but_for_the_caller_and_a_session_of_nobody() -> None:
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as sleeper:  # not our own session: its leader may live outside our pid namespace
+        try:
+            assert tree.strays(sleeper.pid, b"EFS_COOKIE=none", os.getpid()) == [sleeper.pid]
+            assert tree.strays(sleeper.pid, b"EFS_COOKIE=none", own=sleeper.pid) == []
+            assert tree.strays(0, b"EFS_COOKIE=none", os.getpid()) == []
+        finally:
+            sleeper.kill()
 
 
 def test_a_process_without_children_and_one_that_is_gone_have_none() -> None:
