@@ -517,6 +517,7 @@ class Core:
             return
         if not task.configured:
             self._remove(task) if task.remove else self._forget(task)
+            self.waiting.changed(task)
         self._end.rested(task)
 
     def _start_again(self, task: Task) -> None:
@@ -536,6 +537,7 @@ class Core:
         self._fifos.release(task)
         self.tale.forget(task)
         self.registry.drop(task)
+        task.gone = True
 
     def _silent(self, task: Task, link: Link) -> None:
         self._workers.kill(task, link, f"gave no sign of life within {self.config.supervisor.ping_deadline_s:g} s")

@@ -78,7 +78,7 @@ class Task(msgspec.Struct, eq=False):
     state that was last told.  again: who wants it started as soon as it is at rest (a restart).
     note: what its listener's bridge says (NoteRequest).  last_pid: of the last program that a report named.
     orders: what its worker was told to do once (core/orders.py), and whom to tell.  waits: what its start waits for, stuck: which does not come by
-    itself; stops_for: who wants it stopped, stops_after: as soon as whom (core/ordering.py)."""
+    itself; stops_for: who wants it stopped, stops_after: as soon as whom (core/ordering.py).  gone: it was removed, and nothing lists it any more."""
 
     spec: TaskSpec
     wiring: Wiring
@@ -109,6 +109,7 @@ class Task(msgspec.Struct, eq=False):
     stuck: bool = False
     stops_for: str = ""
     stops_after: str = ""
+    gone: bool = False
 
     @property
     def name(self) -> str:
@@ -184,6 +185,8 @@ def settled(wish: Goal, task: Task) -> Outcome | None:
 def _stopped(task: Task) -> Outcome | None:
     if task.stops_for:
         return None  # the stop is still to come
+    if not task.configured and not task.gone:
+        return None  # its worker has said its last word and may still be ending: until then the task is listed and its name is not free
     if task.goal is Goal.ACT and not task.report.state.at_rest:
         return Outcome(task=task.name, ok=False, code=Code.BAD_STATE, sentence="was started by somebody else meanwhile")
     if task.report.state.at_rest and (task.resting or not task.unconfirmed):

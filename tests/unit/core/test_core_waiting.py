@@ -72,3 +72,14 @@ def test_one_change_answers_everybody_who_waits_for_it() -> None:
     becomes(waiting, task, State.FATAL)
     assert not first.replies[0][0].ok
     assert not second.replies[0][0].ok
+
+
+def test_a_removal_is_answered_when_the_task_is_gone_and_not_at_its_workers_last_word() -> None:
+    waiting, asker, task = Waiting(), Asker(), make("going", State.STOPPING)
+    task.goal, task.configured = Goal.TRM, False
+    waiting.worked(Pending(Goal.TRM, 1, [], asker.replies.append), task)
+    becomes(waiting, task, State.STOPPED)
+    assert not asker.replies
+    task.gone = True
+    waiting.changed(task)
+    assert [[outcome.ok for outcome in reply] for reply in asker.replies] == [[True]]
