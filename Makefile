@@ -26,11 +26,11 @@ run: $(VENV)/.run  ## run the example in the foreground (etc/efsupervisor.yaml) 
 	@chmod go-w etc etc/efsupervisor.yaml 2>/dev/null || :  # what others could write is refused, and some systems check out so
 	exec $(BIN)/efsupervisord -n -c etc/efsupervisor.yaml --follow $(FOLLOW)
 
-# What kills at random instants runs last and alone: there nothing else may take the processors away.
+# What keeps a promise about time, or kills at random instants, runs last and alone: there nothing else may take the processors away.
 test: $(VENV)/.check  ## run every test with warnings as errors; a part: make test TESTS=tests/unit
 	@if test -n "$(TESTS)"; then set -x; $(BIN)/python -W error -m pytest $(TESTS); else set -ex; \
-	    $(BIN)/python -W error -m pytest -n $(JOBS) tests/unit tests/contract tests/system; \
-	    $(BIN)/python -W error -m pytest tests/chaos; fi
+	    $(BIN)/python -W error -m pytest -n $(JOBS) -m "not alone"; \
+	    $(BIN)/python -W error -m pytest -m alone; fi
 
 test-all:  ## run every test on each of Python 3.11, 3.12 and 3.13 that is found
 	@ran=; for version in $(VERSIONS); do \

@@ -62,6 +62,7 @@ def test_a_core_that_hangs_up_is_asked_again_with_the_same_id(middle: MiddleProc
     assert [request.id for request in fake_core.asked] == ["once", "once"]
 
 
+@pytest.mark.alone
 def test_a_silent_core_is_told_in_time_and_daemon_version_still_answers(middle: MiddleProcess, fake_core: FakeCore) -> None:
     fake_core.answer = lambda request: None
     with middle.door() as door:
@@ -90,6 +91,7 @@ def test_a_dead_core_is_told_in_time(tmp_path: Path) -> None:
         fake.close()
 
 
+@pytest.mark.alone
 def test_hundreds_of_waiting_calls_hold_up_nobody(middle: MiddleProcess, fake_core: FakeCore) -> None:
     fake_core.answer = lambda request: None if type(request).__name__ == "ActRequest" else core(request)
     with middle.dealer() as dealer:

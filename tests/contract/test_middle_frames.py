@@ -201,6 +201,7 @@ def test_who_speaks_no_zeromq_at_its_door_harms_nobody(middle: MiddleProcess, te
         works(middle)
 
 
+@pytest.mark.alone
 def test_a_dealer_that_does_not_read_holds_up_nobody_and_its_answers_are_dropped(middle: MiddleProcess) -> None:
     with middle.dealer() as deaf:
         deaf.socket.rcvhwm = 1

@@ -127,6 +127,7 @@ def test_whatever_the_text_is_it_arrives_as_a_bounded_record(stage: Stage, text:
     assert len(lines) == 2 and len(lines[0][1]) <= MAX_LINE + 10 and lines[1] == ("info", "web: next")
 
 
+@pytest.mark.alone
 def test_a_sibling_waits_for_a_host_that_does_not_read_but_only_once_and_says_what_was_lost(stage: Stage) -> None:
     began = time.monotonic()
     count = 0
@@ -143,6 +144,7 @@ def test_a_sibling_waits_for_a_host_that_does_not_read_but_only_once_and_says_wh
     assert stage.lines == [("warning", "web: 1001 log records were lost, because they were not read in time"), ("info", "web: again")]
 
 
+@pytest.mark.alone
 def test_a_host_that_is_dead_does_not_hold_up_a_sibling(stage: Stage) -> None:
     theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     handler = SiblingHandler(theirs[1])

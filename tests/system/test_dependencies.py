@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from efsupervisor import messages
 from efsupervisor.errors import Code
 from efsupervisor.states import Goal, State
@@ -35,6 +37,7 @@ class Tale:
         self.path.unlink()
 
 
+@pytest.mark.alone
 def test_starts_wait_for_what_comes_first_and_stops_go_the_other_way(tmp_path: Path) -> None:
     tale = Tale(tmp_path)
     tasks = {
@@ -188,6 +191,7 @@ def test_a_stop_that_waits_is_carried_out_by_the_next_core(tmp_path: Path) -> No
         assert tale.before("down app", "ending db")
 
 
+@pytest.mark.alone
 def test_many_start_with_a_bound_and_stop_in_parallel(tmp_path: Path) -> None:
     sleeper = {"command": "sleep 1000", "startsecs": 0}
     tasks: dict[str, Any] = {"w": {**sleeper, "instances": 100}, "app": {**sleeper, "depends_on": "w"}}

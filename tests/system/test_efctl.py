@@ -182,6 +182,7 @@ def test_names_complete_from_the_live_supervisor(made: Supervisor) -> None:
 # Without the middle interface ---------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_with_the_middle_interface_stopped_every_command_still_works_in_time_and_nothing_happens_twice(made: Supervisor) -> None:
     pid = made.await_service("middle")
     before = made.program_pid("이벤트-작업")
@@ -198,6 +199,7 @@ def test_with_the_middle_interface_stopped_every_command_still_works_in_time_and
     assert made.program_pid("이벤트-작업") == after
 
 
+@pytest.mark.alone
 def test_with_the_middle_interface_killed_again_and_again_every_command_is_carried_out_once(made: Supervisor) -> None:
     for number in range(6):
         victim = made.await_service("middle")
@@ -211,6 +213,7 @@ def test_with_the_middle_interface_killed_again_and_again_every_command_is_carri
     assert len(json.loads(efctl(made, "status", "--json", "new*"))) == 6
 
 
+@pytest.mark.alone
 def test_a_stopped_core_is_said_within_five_seconds_with_its_own_exit_status(made: Supervisor) -> None:
     processes.send(made.core_pid, signal.SIGSTOP)
     try:
@@ -239,6 +242,7 @@ def test_a_standard_stream_that_is_closed_or_full_is_one_sentence_at_most(closed
     assert (done.returncode, done.stderr) == (status, said)
 
 
+@pytest.mark.alone
 def test_no_supervisor_is_said_at_once(tmp_path: Path) -> None:
     made = Supervisor(tmp_path, TASKS)
     try:

@@ -65,6 +65,7 @@ def test_a_hook_that_cannot_be_executed_says_so(tmp_path: Path) -> None:
         assert "'no-such-hook' cannot be executed: No such file or directory" in supervisor.await_state("A", State.FATAL).reason
 
 
+@pytest.mark.alone
 def test_other_hooks_that_fail_or_hang_are_alerts_and_hold_nobody_up(tmp_path: Path) -> None:
     hooks = {"after_start": "false", "before_stop": ["sleep", "1000"], "after_exit": ["sleep", "1001"], "timeout_s": 0.3}
     with Supervisor(tmp_path, {"A": task(f"note:{tmp_path}/n", hooks=hooks)}) as supervisor:
@@ -88,6 +89,7 @@ def test_a_stop_ends_a_hook_that_hangs_before_the_start_with_all_that_it_started
         assert [each for each in supervisor.ours() if each.name == "sleep"] == []
 
 
+@pytest.mark.alone
 def test_a_hook_before_the_stop_takes_at_most_half_of_the_grace_period(tmp_path: Path) -> None:
     diary = tmp_path / "diary"
     hooks = {"before_stop": ["sleep", "1000"], "timeout_s": "1h"}
@@ -207,6 +209,7 @@ BOMB = ["perl", "-e", "$SIG{TERM} = 'IGNORE'; my $first = $$; while (1) { my $ch
 """Forks without end, each copy too; some leave their copies behind."""
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(shutil.which("perl", path="/usr/bin:/bin") is None, reason="the bomb is written in perl, which every user may execute")
 @pytest.mark.usefixtures("as_root")
 def test_a_fork_bomb_with_a_limit_takes_nobody_down_and_a_stop_leaves_nothing_of_it(tmp_path: Path) -> None:

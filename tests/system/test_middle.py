@@ -231,6 +231,7 @@ def test_calls_repeated_over_kills_of_the_middle_interface_happen_once_each(runn
     assert sorted(name for name in running.status() if name.startswith("added-")) == [f"added-{number}" for number in range(6)]
 
 
+@pytest.mark.alone
 def test_a_stopped_core_is_told_in_time(running: Supervisor) -> None:
     with door(running) as line:
         ok(line.call("daemon.version"))

@@ -189,6 +189,7 @@ def freeze(group: Path, pid: int) -> None:
     until(lambda: (group / "freezer.state").read_text().strip() == "FROZEN", 5, "it is frozen")
 
 
+@pytest.mark.alone
 def test_a_program_that_cannot_be_killed_holds_up_nobody_and_the_shutdown_ends_at_its_limit_and_tells(freezer: Path, tmp_path: Path) -> None:
     tasks = {"stuck": {**SLEEPER, "stopwaitsecs": 0.3}, "other": {**SLEEPER, "stopwaitsecs": 0.3}}
     supervisor = Supervisor(tmp_path, tasks, supervisor={"shutdown_s": 1.5})
@@ -216,6 +217,7 @@ def test_a_program_that_cannot_be_killed_holds_up_nobody_and_the_shutdown_ends_a
     supervisor.abandon()
 
 
+@pytest.mark.alone
 def test_a_second_signal_shortens_the_grace_of_all(tmp_path: Path) -> None:
     deaf = {"command": ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], "startsecs": 0, "stopwaitsecs": 60}
     supervisor = Supervisor(tmp_path, {"a": deaf, "b": deaf})

@@ -20,6 +20,8 @@ from tests.support import processes
 from tests.support.supervisor import SUPPORT, Supervisor
 from tests.support.wait import until
 
+pytestmark = pytest.mark.alone
+
 NAMES = ("middle", "web", "resource", "result")
 EVERYBODY = ("host", *NAMES)
 SLEEPER: dict[str, Any] = {"command": "sleep 100000", "startsecs": 0}

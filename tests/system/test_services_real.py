@@ -9,10 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from efsupervisor.states import State
 from tests.support import processes
 from tests.support.supervisor import Supervisor
 from tests.support.wait import until
+
+pytestmark = pytest.mark.alone
 
 NAMES = ("middle", "web", "resource", "result")
 SLEEPER: dict[str, Any] = {"command": "sleep 100000", "startsecs": 0}

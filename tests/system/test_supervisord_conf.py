@@ -232,6 +232,7 @@ def test_a_log_that_two_programs_name_gets_whole_lines_of_both(tmp_path: Path, r
     assert this.end() == 0
 
 
+@pytest.mark.alone
 def test_a_reader_of_stdout_that_stalls_holds_up_nobody(tmp_path: Path) -> None:
     counter = "i=0; while [ $i -lt 20000 ]; do echo line number $i; i=$((i+1)); done; echo done > %(here)s/done; sleep 1000"
     text = (
@@ -399,6 +400,7 @@ events=PROCESS_STATE_EXITED
 """
 
 
+@pytest.mark.alone
 def test_a_pool_of_listeners_hears_and_supervisorctl_reads_the_same_file(tmp_path: Path, run: list[Run]) -> None:
     pytest.importorskip("supervisor")
     listener = " ".join([sys.executable, "-S", "-E", "-s", str(ROOT / "tests" / "support" / "programs" / "listener.py")])

@@ -56,6 +56,7 @@ def test_nothing_is_offered_when_nobody_runs_and_nothing_is_said(folder: Path, c
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.alone
 def test_a_silent_core_holds_tab_up_for_a_moment_only(folder: Path) -> None:
     began = time.monotonic()
     with FakeCore(folder, lambda _: []) as core:

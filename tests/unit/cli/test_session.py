@@ -217,6 +217,7 @@ def test_a_middle_interface_that_only_knows_that_the_core_is_silent_is_no_sign_o
     assert [type(request) for request in core.asked] == [ActRequest]
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("quickly")
 def test_when_both_are_silent_it_is_a_time_out_in_all(folder: Path, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "ANSWER_S", 0.3)
@@ -227,6 +228,7 @@ def test_when_both_are_silent_it_is_a_time_out_in_all(folder: Path, session: Ses
     assert time.monotonic() - began < 1
 
 
+@pytest.mark.alone
 def test_nobody_at_all_is_said_at_once(session: Session) -> None:
     began = time.monotonic()
     with pytest.raises(EfError, match=r"efsupervisord is not running.*efsupervisord -c FILE") as raised:

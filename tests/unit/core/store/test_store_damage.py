@@ -177,6 +177,7 @@ def test_a_damaged_row_of_the_history_costs_that_row_and_no_other(tmp_path: Path
     store.close()
 
 
+@pytest.mark.alone
 def test_a_hundred_thousand_damaged_rows_do_not_hold_up_the_start(tmp_path: Path) -> None:
     opened(tmp_path).close()
     connection = sqlite3.connect(path_in(tmp_path), isolation_level=None)

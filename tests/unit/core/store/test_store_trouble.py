@@ -31,6 +31,7 @@ def names(folder: Path) -> list[str]:
     return [row[0] for row in rows]
 
 
+@pytest.mark.alone
 def test_a_file_that_another_process_locked_costs_no_wait_and_no_change(tmp_path: Path) -> None:
     log, wake = Told(), Woken()
     store = opened(tmp_path, log)
@@ -108,6 +109,7 @@ def test_what_waits_in_memory_is_bounded_and_what_was_lost_is_said(tmp_path: Pat
     store.close()
 
 
+@pytest.mark.alone
 def test_a_start_with_a_file_that_another_process_keeps_for_itself_is_refused_after_a_second(tmp_path: Path) -> None:
     opened(tmp_path).close()
     other = sqlite3.connect(path_in(tmp_path), isolation_level=None)
