@@ -204,8 +204,7 @@ class Real:
     def start_ticks(self, pid: int | str) -> int | None:
         """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); None when it is gone or a zombie."""
         try:
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
+            fields = small_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             return None
         return None if fields[0] in b"ZX" else int(fields[19])
@@ -226,18 +225,18 @@ class Real:
         """execve can no longer raise privileges; prctl(2)."""
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
-    def default_libc_signals(self) -> None:
-        """Default disposition for the two signals that the C library keeps for itself and lets nobody set (signal(7): it uses 32 and 33).
+    def default_signals(self) -> None:
+        """Default disposition for every signal that is ignored or caught here; the mask stays.
 
-        A parent that ignored them passes that on through every exec; only the system call itself can take it back.  An architecture whose number for
-        it is not known here is left as it is.
+        What is at its default already is not touched: a forked child runs this before each exec, and each object that it touches is a page that is
+        copied.  The C library keeps two signals for itself and lets nobody set them (signal(7): 32 and 33); a parent that ignored them passes that on
+        through every exec, and only the system call itself can take it back.
         """
-        number = _SYS_RT_SIGACTION.get(os.uname().machine)
-        if number is None:
-            return
-        default = bytes(64)  # longer than struct kernel_sigaction anywhere; SIG_DFL, no flags, an empty mask are zeros
-        for signum in _LIBC_SIGNALS:
-            _LIBC.syscall(ctypes.c_long(number), ctypes.c_long(signum), default, None, ctypes.c_long(_SIGSET_BYTES))
+        for number in _changed_signals():
+            if number in _LIBC_SIGNALS:
+                _default_by_system_call(number)
+            else:
+                signal.signal(number, signal.SIG_DFL)
 
     def ionice(self, kind: int, level: int) -> None:
         """Priority of this process for disks; kind 1 realtime, 2 best effort, 3 idle; level 0 (high) to 7.  ioprio_set(2)."""
@@ -257,8 +256,7 @@ class Real:
                 file.write(str(value))
             return value
         try:
-            with open("/proc/self/oom_score_adj", encoding="ascii") as file:
-                return int(file.read())
+            return int(small_file("/proc/self/oom_score_adj"))
         except FileNotFoundError:
             return 0
 
@@ -279,6 +277,37 @@ class Real:
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def small_file(path: str) -> bytes:
+    """A file of /proc in one read of at most 4 KiB: without the machinery of file objects, which a forked child would have to copy first."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)
+
+
+def _changed_signals() -> list[int]:
+    """Signals of this process that are not at their default (proc(5): SigIgn and SigCgt); every one where /proc does not tell (a user in hundreds of
+    groups has them listed before)."""
+    try:
+        lines = small_file("/proc/self/status").split(b"\n")
+    except FileNotFoundError:
+        lines = []
+    masks = [int(line.partition(b":")[2], 16) for line in lines if line.startswith((b"SigIgn:", b"SigCgt:"))]
+    if len(masks) != 2:
+        return sorted({*signal.valid_signals(), *_LIBC_SIGNALS} - {signal.SIGKILL, signal.SIGSTOP})
+    changed = masks[0] | masks[1]
+    return [number for number in range(1, changed.bit_length() + 1) if changed >> (number - 1) & 1]
+
+
+def _default_by_system_call(signum: int) -> None:
+    """An architecture whose number for the call is not known here is left as it is."""
+    number = _SYS_RT_SIGACTION.get(os.uname().machine)
+    if number is not None:
+        default = bytes(64)  # longer than struct kernel_sigaction anywhere; SIG_DFL, no flags, an empty mask are zeros
+        _LIBC.syscall(ctypes.c_long(number), ctypes.c_long(signum), default, None, ctypes.c_long(_SIGSET_BYTES))
 
 
 def _prctl(option: int, value: int | bytes) -> None:

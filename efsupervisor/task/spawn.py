@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import grp
 import json
 import os
@@ -179,6 +180,7 @@ def ids(spec: TaskSpec) -> tuple[int, int]:
     return (account.uid, account.gid) if account is not None else (os.geteuid(), os.getegid())
 
 
+@functools.cache  # a worker starts many programs, and who we are does not change meanwhile
 def _own_account() -> Account:
     try:
         entry = pwd.getpwuid(os.geteuid())
@@ -319,10 +321,7 @@ def _umask(mask: int) -> None:
 
 def _default_signals(system: Real) -> None:
     signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        with contextlib.suppress(OSError, ValueError):
-            signal.signal(number, signal.SIG_DFL)
-    system.default_libc_signals()
+    system.default_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from efsupervisor import system as system_module
 from efsupervisor.system import Real, boot_id
 from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.spawn import Child, Plan, spawn
@@ -83,3 +86,48 @@ def test_a_fork_leaves_the_parents_signals_as_they_were(tmp_path: Path) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     with sleeper(Real(), tmp_path):
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+IGNORED = (signal.SIGTERM, signal.SIGPIPE, 32, 33, signal.SIGRTMIN + 3)
+CAUGHT = (signal.SIGHUP, signal.SIGCHLD)
+
+
+@pytest.mark.parametrize("proc", [True, False], ids=["with /proc", "where /proc does not tell"])
+def test_every_signal_that_was_ignored_or_caught_is_at_its_default_in_the_child(monkeypatch: pytest.MonkeyPatch, proc: bool) -> None:
+    if not proc:
+        monkeypatch.setattr(system_module, "small_file", lambda path: b"Groups:\t1 2 3")
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for number in IGNORED:
+                ignore(number)
+            for number in CAUGHT:
+                signal.signal(number, lambda *_: None)
+            before = masks()
+            Real().default_signals()
+            os.write(writer, f"{before} {masks()}".encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as told:
+        before, after = map(int, told.read().split())
+    os.waitpid(pid, 0)
+    wanted = sum(1 << (number - 1) for number in (*IGNORED, *CAUGHT))
+    assert (before & wanted, after) == (wanted, 0)
+
+
+def ignore(number: int) -> None:
+    """Also the signals that the C library keeps for itself."""
+    if number in (32, 33):
+        call = system_module._SYS_RT_SIGACTION[os.uname().machine]
+        action = struct.pack("<QQQQ", 1, 0, 0, 0)  # SIG_IGN
+        ctypes.CDLL(None).syscall(ctypes.c_long(call), ctypes.c_long(number), action, None, ctypes.c_long(8))
+    else:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def masks() -> int:
+    """Every signal that is ignored or caught here."""
+    text = Path("/proc/self/status").read_text()
+    return int(text.split("SigIgn:")[1].split()[0], 16) | int(text.split("SigCgt:")[1].split()[0], 16)
