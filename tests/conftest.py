@@ -13,12 +13,18 @@ after the rest, one by one: there nothing else may take the processors away.
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 CHAOS = Path(__file__).with_name("chaos")
+
+# Whoever runs the tests in the background, or under nohup, made us ignore these, and every program that a test starts would ignore them too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for ignored in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(ignored, signal.SIG_DFL)
 
 settings.register_profile("efsupervisor", deadline=None, print_blob=True)
 settings.load_profile("efsupervisor")

@@ -117,9 +117,12 @@ def test_events_are_followed_one_json_object_a_line(made: Supervisor) -> None:
         lines = follower.stdout
         reader = threading.Thread(target=lambda: seen.extend(json.loads(line) for line in lines), daemon=True)
         reader.start()
-        until(lambda: efctl(made, "restart", "이벤트-작업") and any(row["after"] == "STOPPED" for row in seen), 30, made.story)
-        follower.send_signal(signal.SIGINT)
-        assert follower.wait(10) == 130
+        try:
+            until(lambda: efctl(made, "restart", "이벤트-작업") and any(row["after"] == "STOPPED" for row in seen), 30, made.story)
+            follower.send_signal(signal.SIGINT)
+            assert follower.wait(10) == 130
+        finally:
+            follower.kill()
         reader.join(10)
     assert {row["task"] for row in seen} == {"이벤트-작업"}
     assert [row["seq"] for row in seen] == sorted({row["seq"] for row in seen})
