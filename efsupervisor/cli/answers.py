@@ -254,13 +254,22 @@ def event_line(row: EventRow, look: Look) -> str:
 
 
 def _runs(answer: call.Runs, look: Look) -> str:
-    columns = [Column("RUN", right=True), Column("TASK"), Column("BEGAN"), Column("TOOK", right=True), Column("OUT", right=True)]
-    columns += [Column("ERR", right=True), Column("STATE", style=state_style), Column("ENDED")]
+    numbers = [Column(heading, right=True) for heading in ("TOOK", "IN", "OUT", "ERR", "EVENTS")]
+    columns = [Column("RUN", right=True), Column("TASK"), Column("BEGAN"), *numbers, Column("STATE", style=state_style), Column("CAUSE")]
+    columns.append(Column("ENDED"))
     rows = []
     for row in answer.rows:
-        took, out, err = render.duration(row.ended - row.began), render.size(row.out_bytes), render.size(row.err_bytes)
-        rows.append((str(row.number), row.task, render.moment(row.began), took, out, err, row.state, _why(row)))
+        sizes = [render.size(count) for count in (row.in_bytes, row.out_bytes, row.err_bytes)]
+        took, tries = render.duration(row.ended - row.began), f"attempt {row.attempt}" if row.attempt > 1 else ""
+        cause = ", ".join(filter(None, (row.cause, tries))) or "-"
+        rows.append((str(row.number), row.task, render.moment(row.began), took, *sizes, events_of(row), row.state, cause, _why(row)))
     return _or_none(table(columns, rows, look), rows, "ended runs")
+
+
+def events_of(row: RunRow) -> str:
+    """`3/2`: events that came in and went out, where somebody counted them."""
+    counts = ["-" if count < 0 else str(count) for count in (row.events_in, row.events_out)]
+    return "-" if counts == ["-", "-"] else "/".join(counts)
 
 
 def _why(row: RunRow) -> str:

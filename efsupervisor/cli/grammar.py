@@ -232,11 +232,12 @@ def tail(names: tuple[str, ...], follow: bool, lines: int, stream: str, prefix: 
 @click.option("-n", "--lines", type=click.IntRange(0, _MAX_LINES), default=100, show_default=True, help="How many of the last lines.")
 @click.option("--since", type=click.IntRange(0), default=None, metavar="OFFSET", help="From this byte of the journal on, instead of the last lines.")
 @click.option("--all", "whole", is_flag=True, help="The whole log, as far as it is kept.")
+@click.option("--run", "number", type=click.IntRange(1), default=None, metavar="NUMBER", help="What one run wrote; `efctl history` has the numbers.")
 @_follow
 @_stream
 @_raw
 @_json
-def log(name: str, lines: int, since: int | None, whole: bool, follow: bool, stream: str, raw: bool, as_json: bool) -> int:
+def log(name: str, lines: int, since: int | None, whole: bool, number: int | None, follow: bool, stream: str, raw: bool, as_json: bool) -> int:
     """Show the log of a task, or of the supervisor."""
     from efsupervisor.cli.tail import Wish, daemon_log, of_tasks, run  # late on purpose
 
@@ -244,6 +245,10 @@ def log(name: str, lines: int, since: int | None, whole: bool, follow: bool, str
     if name == "daemon":
         path = os.path.join(session().place.var, "log", "efsupervisord.log")
         return run({"daemon": daemon_log(path)}, wish._replace(stream="daemon"), sys.stdout.buffer, output().look)
+    if number is not None:
+        from efsupervisor.cli.run_log import of_run  # late on purpose
+
+        return of_run(session().core, name, number, wish, sys.stdout.buffer, output().look)
     return of_tasks(session().core, verbs.some([name]), wish, sys.stdout.buffer, output().look)
 
 

@@ -180,6 +180,8 @@ TASK: dict[str, Meaning] = {
     "buffer_size": Meaning(
         "number", "10", "for ``type: eventlistener``: events that may wait for its pool before the oldest is discarded (and counted)"
     ),
+    "retries": Meaning("number", "0", "how often a job that failed is run again, ``backoff_s`` later and ever later up to ``backoff_max_s``"),
+    "no_retry": Meaning("number or list", "none", "exit statuses of a job after which it is not run again, whatever ``retries`` says"),
 }
 
 READY: dict[str, Meaning] = {

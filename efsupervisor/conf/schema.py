@@ -135,6 +135,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     content the program finds. max_rss: bytes of the whole tree; max_cpu: percent of one core, averaged over usage_s; 0 is no limit; both are
     looked at each usage_s. depends_on: name of a task or group to a condition: `started`, `ready` (RUNNING), `healthy`, `completed` or
     `completed_successfully`. restart_with: when something that it depends on is restarted by command, it is too.
+    retries: how often a job that failed is run again, backoff_s apart and ever longer; no_retry: exit statuses after which it is not.
     events, buffer_size: of an event listener (type `eventlistener`): what it wants, and how many may wait for its pool, which is its group.
     """
 
@@ -209,6 +210,8 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     restart_with: bool = False
     events: list[str] = []
     buffer_size: int = 10
+    retries: int = 0
+    no_retry: tuple[int, ...] = ()
 
     def kept(self, channel: str) -> OutputSpec:
         """How one channel (`out` or `err`) is kept: `output`, with the sizes of its log file where those are said."""

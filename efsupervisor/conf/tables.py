@@ -179,6 +179,8 @@ TASK: dict[str, Field] = {
     "restart_with": one(convert.boolean),
     "events": texts(web.event_type),
     "buffer_size": integer(1, 100_000),
+    "retries": integer(0, 60_000),
+    "no_retry": exitcodes,
 }
 
 FLOW: dict[str, Field] = {

@@ -39,7 +39,7 @@ from efsupervisor.core.saved import TASK, Merged
 from efsupervisor.core.services import Services
 from efsupervisor.core.store import Store
 from efsupervisor.core.tale import Tale
-from efsupervisor.core.tasks import Link, Task, runs
+from efsupervisor.core.tasks import Link, Task, runs, served, silent
 from efsupervisor.core.timetable import Timetable
 from efsupervisor.core.turnstile import Turnstile
 from efsupervisor.core.waiting import Pending, Waiting
@@ -239,8 +239,14 @@ class Core:
         intent = self.intent_of(task.spec)
         if intent is None or saved is None or saved.goal is intent:
             return
-        queue = self.act_task if intent is Goal.ACT else self.trm_task
-        queue([task], SAVED_WISH)
+        if intent is Goal.ACT:
+            self.act_task([task], SAVED_WISH, ticket=self._saved_ticket(task))
+        else:
+            self.trm_task([task], SAVED_WISH)
+
+    def _saved_ticket(self, task: Task) -> str:
+        intent = self.store.intent(task.name)
+        return intent.ticket if intent is not None else ""
 
     def _hold_outputs(self, task: Task) -> None:
         try:
@@ -250,11 +256,15 @@ class Core:
 
     def _judge(self, task: Task, saved: Report | None) -> None:
         alive = self._workers.program_is_alive(task)
-        intent = self.intent_of(task.spec)
+        intent = self._unfulfilled(task)
         configured = task.configured or not self.store.complete
         judgement = adoption.judge(adoption.Facts(configured, task.spec.autostart, self.home.former, saved, alive, intent))
-        if configured and not alive and intent is Goal.ACT and self._was_waiting(task):
+        unheard = intent is Goal.ACT and saved is not None and self._saved_ticket(task) not in ("", saved.ticket)
+        if configured and not alive and intent is Goal.ACT and (self._was_waiting(task) or unheard):
             judgement = adoption.START
+            task.ticket = self._saved_ticket(task)
+        elif saved is not None:
+            task.ticket = saved.ticket
         task.goal = judgement.goal
         task.report = adoption.first_report(saved, judgement)
         task.fresh = task.unconfirmed = judgement.fresh
@@ -266,6 +276,12 @@ class Core:
             self._workers.fork_soon(task)
         elif not task.configured:
             self._forget(task)
+
+    def _unfulfilled(self, task: Task) -> Goal | None:
+        """What an operator last wanted, but for a run that came to its end unseen: nothing is left to be wanted of that."""
+        if task.report.state is State.EXITED and served(task, self._saved_ticket(task)):
+            self.store.forget_intent(task.name)
+        return self.intent_of(task.spec)
 
     def _was_waiting(self, task: Task) -> bool:
         intent = self.store.intent(task.name)
@@ -287,13 +303,13 @@ class Core:
     def _held(self, task: Task) -> None:
         """Its start waits: a Core that dies meanwhile leaves the wish to its successor."""
         if task.configured and not self.ending and not self._was_waiting(task):
-            self.store.set_intent(task.name, Goal.ACT, autostart=task.spec.autostart, waits=True)
+            self.store.set_intent(task.name, Goal.ACT, autostart=task.spec.autostart, waits=True, ticket=task.ticket)
         self.waiting.changed(task)
 
     def _fork(self, task: Task) -> None:
         """It waits no more."""
         if self._was_waiting(task):
-            self.store.set_intent(task.name, Goal.ACT, autostart=task.spec.autostart)
+            self.store.set_intent(task.name, Goal.ACT, autostart=task.spec.autostart, ticket=task.ticket)
         self._workers.fork_soon(task)
 
     def intent_of(self, spec: TaskSpec) -> Goal | None:
@@ -337,30 +353,35 @@ class Core:
 
     # Queues ---------------------------------------------------------------------------------------------------------------------------------------
 
-    def act_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, intent: bool = False) -> None:
+    def act_task(
+        self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, intent: bool = False, ticket: str = "", anew: bool = False
+    ) -> None:
         """Queue starts.  What had finished counts as unfinished from now on, for all of them before any of them starts.  intent: it is what an
-        operator wants, and is saved.  What they depend on is started too."""
-        needed = self.ordering.needed(task for task in tasks if not runs(task))
-        self._intend([*needed, *tasks], Goal.ACT, intent)
-        for task in [*needed, *tasks]:
-            if task.resting:
+        operator wants, and is saved.  What they depend on is started too; anew: also jobs that are completed.  ticket: names this wish, so that a job
+        is not run a second time when it is repeated."""
+        new = [task for task in tasks if not runs(task) and not served(task, ticket)]
+        needed = [task for task in self.ordering.needed(new, jobs_anew=anew) if not served(task, ticket)]
+        self._intend([*needed, *(task for task in tasks if not served(task, ticket))], Goal.ACT, intent, ticket)
+        for task in [*needed, *new]:
+            if silent(task):
                 unfinish(self.system, task.paths)
-        self._enqueue(Queue.ACT, needed, lambda task: self._act(task, asked_by, None))
-        self._enqueue(Queue.ACT, self.ordering.upwards(tasks), lambda task: self._act(task, asked_by, pending))
+        why = f"{asked_by} (for {', '.join(task.name for task in new[:3])}{' ...' if len(new) > 3 else ''})"
+        self._enqueue(Queue.ACT, needed, lambda task: self._act(task, why, None, ticket))
+        self._enqueue(Queue.ACT, self.ordering.upwards(tasks), lambda task: self._act(task, asked_by, pending, ticket))
 
     def trm_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, intent: bool = False) -> None:
         """Queue stops."""
         self._intend(tasks, Goal.TRM, intent)
         self._enqueue(Queue.TRM, self.ordering.downwards(tasks), lambda task: self._trm(task, asked_by, pending))
 
-    def restart_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, intent: bool = False) -> None:
+    def restart_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None, *, intent: bool = False, ticket: str = "") -> None:
         """Queue stops that are followed by starts; a task at rest is just started.  What they depend on is started too, and who wants to be is
         restarted with them."""
         needed, named = self.ordering.needed(tasks), set(tasks)
-        self._intend([*needed, *tasks], Goal.ACT, intent)
-        self._enqueue(Queue.ACT, needed, lambda task: self._act(task, asked_by, None))
+        self._intend([*needed, *tasks], Goal.ACT, intent, ticket)
+        self._enqueue(Queue.ACT, needed, lambda task: self._act(task, asked_by, None, ticket))
         every = self.ordering.for_restart([*tasks, *self.ordering.followers(tasks)])
-        self._enqueue(Queue.ACT, every, lambda task: self._restart(task, asked_by, pending if task in named else None))
+        self._enqueue(Queue.ACT, every, lambda task: self._restart(task, asked_by, pending if task in named else None, ticket))
 
     def del_task(self, tasks: list[Task], asked_by: str, pending: Pending | None = None) -> None:
         """Queue removals: each task is stopped and then forgotten; its folder goes too when it is marked for that (`remove`)."""
@@ -369,11 +390,11 @@ class Core:
             self.store.forget_intent(task.name)
         self._enqueue(Queue.DEL, self.ordering.downwards(tasks), lambda task: self._del(task, asked_by, pending))
 
-    def _intend(self, tasks: list[Task], goal: Goal, intent: bool) -> None:
+    def _intend(self, tasks: list[Task], goal: Goal, intent: bool, ticket: str = "") -> None:
         if intent and not self.ending:
             for task in tasks:
                 if task.configured:
-                    self.store.set_intent(task.name, goal, autostart=task.spec.autostart)
+                    self.store.set_intent(task.name, goal, autostart=task.spec.autostart, ticket=ticket)
             self.store.flush()
 
     def has_room(self, count: int) -> bool:
@@ -392,13 +413,13 @@ class Core:
         entry.work()
         return True
 
-    def _act(self, task: Task, asked_by: str, pending: Pending | None) -> None:
+    def _act(self, task: Task, asked_by: str, pending: Pending | None, ticket: str = "") -> None:
         if self._refused(task, pending):
             return
         if task.again or self._must_rest_first(task):
-            task.again = asked_by  # it is being stopped, and is started when it is at rest
-        else:
-            self._want(task, Goal.ACT, asked_by)
+            task.again, task.again_ticket = asked_by, ticket  # it is being stopped, and is started when it is at rest
+        elif not served(task, ticket):
+            self._want(task, Goal.ACT, asked_by, ticket)
         if pending is not None:
             self.waiting.worked(pending, task)
 
@@ -407,13 +428,13 @@ class Core:
         going = task.link is not None and (task.goal is Goal.TRM or task.link.final is not None)
         return going and not self.ordering.met(task)
 
-    def _restart(self, task: Task, asked_by: str, pending: Pending | None) -> None:
+    def _restart(self, task: Task, asked_by: str, pending: Pending | None, ticket: str = "") -> None:
         if task.resting:
             if not self._refused(task, None):
                 unfinish(self.system, task.paths)
-            self._act(task, asked_by, pending)
+            self._act(task, asked_by, pending, ticket)
         elif not self._refused(task, pending):
-            task.again = asked_by
+            task.again, task.again_ticket = asked_by, ticket
             self.ordering.stop(task, asked_by)
             if pending is not None:
                 self.waiting.worked(pending, task)
@@ -442,11 +463,13 @@ class Core:
 
     # Goals ----------------------------------------------------------------------------------------------------------------------------------------
 
-    def _want(self, task: Task, goal: Goal, asked_by: str) -> None:
+    def _want(self, task: Task, goal: Goal, asked_by: str, ticket: str = "") -> None:
         """Set a goal and see to it that a worker hears of it."""
         self.ordering.release(task)
         already = task.goal is goal and not task.unconfirmed
         task.goal, task.asked_by = goal, asked_by
+        if goal is Goal.ACT and not (already and runs(task)):
+            task.ticket = ticket
         if goal is Goal.ACT:
             self._want_running(task, already)
         else:
@@ -524,7 +547,7 @@ class Core:
         """The second half of a restart."""
         asked_by, task.again = task.again, ""
         unfinish(self.system, task.paths)
-        self._want(task, Goal.ACT, asked_by)
+        self._want(task, Goal.ACT, asked_by, task.again_ticket)
 
     def _remove(self, task: Task) -> None:
         self._forget(task)

@@ -168,7 +168,7 @@ def is_as(condition: str, facts: Facts) -> bool:
     report = facts.report
     match condition:
         case depend.COMPLETED:
-            return report.state is State.EXITED
+            return report.state is State.EXITED or (report.state is State.FATAL and report.finished)
         case depend.COMPLETED_SUCCESSFULLY:
             return report.state is State.EXITED and _succeeded(report, facts.exitcodes)
         case depend.HEALTHY:

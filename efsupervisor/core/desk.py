@@ -30,7 +30,7 @@ from efsupervisor.core.journals import journal_of, read
 from efsupervisor.core.memory import Asked, Asker, Memory
 from efsupervisor.core.registry import ALL
 from efsupervisor.core.showing import Showing
-from efsupervisor.core.tasks import Task, clipped, row
+from efsupervisor.core.tasks import Task, clipped, row, ticket_of
 from efsupervisor.core.upgrade import Upgrade
 from efsupervisor.core.waiting import Pending
 from efsupervisor.errors import Code, EfError
@@ -77,10 +77,11 @@ from efsupervisor.messages import (
     VersionReply,
     VersionRequest,
 )
-from efsupervisor.states import Goal
+from efsupervisor.states import Goal, Kind
 
 MAX_ID = 200
 MAX_ASKED_BY = 200
+RUNNING, COMPLETED = "running", "completed"
 _TICKS_A_SECOND = 100
 
 Work = Callable[[Any, Any], None]
@@ -109,7 +110,7 @@ class Desk:
             EventsRequest: showing.events,
         }
         self._changes: dict[type, Work] = {
-            ActRequest: lambda asked, request: self._goal(asked, request, Goal.ACT, core.act_task),
+            ActRequest: self._act,
             TrmRequest: lambda asked, request: self._goal(asked, request, Goal.TRM, core.trm_task),
             RestartRequest: lambda asked, request: self._goal(asked, request, Goal.ACT, core.restart_task),
             PutRequest: self._put,
@@ -189,6 +190,22 @@ class Desk:
         return status_frames(request.id, rows, ending=self._core.ending)
 
     # Goals ----------------------------------------------------------------------------------------------------------------------------------------
+
+    def _act(self, asked: Asked, request: ActRequest) -> None:
+        if request.until not in ("", RUNNING, COMPLETED):
+            raise EfError(f"until is {RUNNING} or {COMPLETED}, not {request.until[:40]!r}", Code.USAGE)
+        ticket = ticket_of(request.id)
+
+        def queue(tasks: list[Task], asked_by: str, pending: Pending | None = None, *, intent: bool = False) -> None:
+            if pending is not None:
+                pending.completed = request.until == COMPLETED
+            self._core.act_task(tasks, asked_by, pending, intent=intent, ticket=ticket, anew=request.anew)
+
+        if request.until == COMPLETED:
+            endless = [task.name for task in self._core.registry.named(request.names)[0] if task.spec.kind is not Kind.JOB]
+            if endless:
+                raise EfError(f"{endless[0]} is a service and never completes: only jobs (`kind: job`) can be waited for until then", Code.BAD_STATE)
+        self._goal(asked, request, Goal.ACT, queue)
 
     def _goal(self, asked: Asked, request: ActRequest | TrmRequest | RestartRequest, goal: Goal, queue: Callable[..., None]) -> None:
         tasks, unknown = self._core.registry.named(request.names)

@@ -27,6 +27,9 @@ RECORDS = 64
 MAX_MISSED = 2000
 """Ended lives of one task that are taken at once; a program that died oftener while no Core lived has the older ones in its log only."""
 
+PAGE = 10
+"""Rows that are looked at together for the newest life."""
+
 _SAME_S = 0.001
 
 
@@ -79,9 +82,18 @@ class Runs:
     def _known(self, task: Task) -> Last:
         last = self._last.get(task.paths.id)
         if last is None:
-            rows = self._store.history((task.name,), 1)
-            last = self._last[task.paths.id] = Last(rows[0].incarnation, rows[0].ended) if rows else NONE
+            last = self._last[task.paths.id] = self._newest(task.name)
         return last
+
+    def _newest(self, name: str) -> Last:
+        """The newest row of a life; times of a schedule that were left out have rows too."""
+        before: int | None = None
+        while rows := self._store.history((name,), PAGE, before):
+            found = next((row for row in rows if row.incarnation), None)
+            if found is not None:
+                return Last(found.incarnation, found.ended)
+            before = rows[-1].number
+        return NONE
 
     def _records(self, path: str) -> Iterator[Life]:
         """Valid records, newest first."""
@@ -143,4 +155,12 @@ def rows_of(task: Task, ended: list[Ended]) -> Iterator[RunRow]:
             out_bytes=end.out_end - begin.out_end if begin else 0,
             err_bytes=end.err_end - begin.err_end if begin else 0,
             pid=end.pid,
+            attempt=end.attempt or (begin.attempt if begin else 0),
+            cause=report.cause if begin is None or begin.ticket == report.ticket else "",
+            ticket=begin.ticket if begin else "",
+            out_from=begin.out_end if begin else end.out_end,
+            err_from=begin.err_end if begin else end.err_end,
+            in_bytes=end.in_bytes,
+            events_in=end.events_in,
+            events_out=end.events_out,
         )

@@ -24,7 +24,7 @@ from efsupervisor.core.dependencies import Facts, Graph, Verdict, judge, may_sta
 from efsupervisor.core.registry import Registry
 from efsupervisor.core.tasks import Task
 from efsupervisor.log import Log
-from efsupervisor.states import Goal, State
+from efsupervisor.states import Goal, Kind, State
 
 BEGINS = "is about to be started"
 """Waits for the end of the Core's own start, when everything has been judged."""
@@ -76,8 +76,9 @@ class Ordering:
         listed = list(tasks)
         return self.downwards(task for task in listed if not task.resting) + self.upwards(task for task in listed if task.resting)
 
-    def needed(self, tasks: Iterable[Task], *, anew: bool = False) -> list[Task]:
-        """What must be started so that these can be, first things first.  anew: at the start of all, when how something ended once counts no more."""
+    def needed(self, tasks: Iterable[Task], *, anew: bool = False, jobs_anew: bool = False) -> list[Task]:
+        """What must be started so that these can be, first things first.  anew: at the start of all, when how something ended once counts no more;
+        jobs_anew: how a job ended once does not count."""
         given = set(tasks)
         found: dict[Task, None] = {}
         looked, todo = set(given), list(given) if self.graph else []
@@ -86,7 +87,7 @@ class Ordering:
                 other = self._registry.by_id(need.id)
                 if other is None or other in looked or not other.configured:
                     continue
-                met = may_start([need], self._facts).met and not (anew and other.resting)
+                met = may_start([need], self._facts).met and not (other.resting and (anew or (jobs_anew and other.spec.kind is Kind.JOB)))
                 if met or not (_at_rest(other) or _is_leaving(other) or other.stuck):
                     continue
                 looked.add(other)

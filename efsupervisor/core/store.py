@@ -158,9 +158,9 @@ class Store:
         else:
             self._put(Kind.SETTING, key, Setting(key=key, value=value))
 
-    def set_intent(self, task: str, goal: Goal, *, autostart: bool, waits: bool = False) -> None:
-        """An operator wants this of the task; autostart: as it is configured now; waits: it cannot begin yet."""
-        self._put(Kind.INTENT, short_id(task), Intent(task=task, goal=goal, autostart=autostart, waits=waits))
+    def set_intent(self, task: str, goal: Goal, *, autostart: bool, waits: bool = False, ticket: str = "") -> None:
+        """An operator wants this of the task; autostart: as it is configured now; waits: it cannot begin yet; ticket: of the wish."""
+        self._put(Kind.INTENT, short_id(task), Intent(task=task, goal=goal, autostart=autostart, waits=waits, ticket=ticket))
 
     def forget_intent(self, task: str) -> None:
         """Nobody wants anything of it any more."""

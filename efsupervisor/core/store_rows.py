@@ -34,12 +34,13 @@ class Kind(enum.StrEnum):
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator last wanted of a task.  autostart: as it was configured then, so that a later change of the configuration can be told.
-    waits: its start was held when the Core last knew."""
+    waits: its start was held when the Core last knew.  ticket: of the wish, as its worker is told it."""
 
     task: str
     goal: Goal
     autostart: bool
     waits: bool = False
+    ticket: str = ""
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):

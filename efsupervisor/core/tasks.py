@@ -11,6 +11,7 @@ a job that ran to its end while somebody killed its worker is not run again. """
 from __future__ import annotations
 
 import enum
+import hashlib
 import os
 from collections.abc import Callable
 from typing import NamedTuple
@@ -22,8 +23,9 @@ from efsupervisor.conf.schema import TaskSpec
 from efsupervisor.errors import Code
 from efsupervisor.messages import Outcome, PutDone, Report, TaskStatus, Wiring
 from efsupervisor.reactor import Timer
-from efsupervisor.states import Goal, State
+from efsupervisor.states import Goal, Kind, State
 from efsupervisor.task.paths import TaskPaths
+from efsupervisor.task.policy import describe
 
 QUICK_S = 1.0
 """A worker that lived less than this counts as dying quickly."""
@@ -78,7 +80,8 @@ class Task(msgspec.Struct, eq=False):
     state that was last told.  again: who wants it started as soon as it is at rest (a restart).
     note: what its listener's bridge says (NoteRequest).  last_pid: of the last program that a report named.
     orders: what its worker was told to do once (core/orders.py), and whom to tell.  waits: what its start waits for, stuck: which does not come by
-    itself; stops_for: who wants it stopped, stops_after: as soon as whom (core/ordering.py).  gone: it was removed, and nothing lists it any more."""
+    itself; stops_for: who wants it stopped, stops_after: as soon as whom (core/ordering.py).  gone: it was removed, and nothing lists it any more.
+    ticket: of the wish to run it, again_ticket: of the one that `again` stands for."""
 
     spec: TaskSpec
     wiring: Wiring
@@ -110,6 +113,8 @@ class Task(msgspec.Struct, eq=False):
     stops_for: str = ""
     stops_after: str = ""
     gone: bool = False
+    ticket: str = ""
+    again_ticket: str = ""
 
     @property
     def name(self) -> str:
@@ -127,9 +132,24 @@ class Task(msgspec.Struct, eq=False):
         return self.link is None and not self.queued and self.retry is None
 
 
+def silent(task: Task) -> bool:
+    """Nobody writes its state any more: there is no worker, or one that has said its last word."""
+    return task.resting or (task.link is not None and task.link.final is not None)
+
+
 def runs(task: Task) -> bool:
     """It is wanted, and its program runs or is about to."""
     return task.goal is Goal.ACT and task.link is not None and task.report.state in (State.RUNNING, State.STARTING)
+
+
+def served(task: Task, ticket: str) -> bool:
+    """Whether this very wish to run a job was fulfilled before, or is being: somebody repeats it who did not hear of it."""
+    return bool(ticket) and task.spec.kind is Kind.JOB and task.report.ticket == ticket
+
+
+def ticket_of(words: str) -> str:
+    """A ticket for a wish that these words name; the same for the same words, empty for none."""
+    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:16] if words else ""
 
 
 def confirms(goal: Goal, report: Report) -> bool:
@@ -164,8 +184,8 @@ def delay_s(times: int) -> float:
     return 0.0 if times <= 1 else float(min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(times - 2, 10)))
 
 
-def settled(wish: Goal, task: Task) -> Outcome | None:
-    """The outcome of a wish, None while it is under way."""
+def settled(wish: Goal, task: Task, *, completed: bool = False) -> Outcome | None:
+    """The outcome of a wish, None while it is under way.  completed: of a job its end is wanted, not its start."""
     if wish is Goal.TRM:
         return _stopped(task)
     if task.again:
@@ -177,9 +197,10 @@ def settled(wish: Goal, task: Task) -> Outcome | None:
     report = task.report
     if task.unconfirmed:
         return None
-    if report.state is State.RUNNING:
+    completed = completed and task.spec.kind is Kind.JOB
+    if report.state is State.RUNNING and not completed:
         return Outcome(task=task.name, ok=True, sentence=f"RUNNING, pid {report.pid}")
-    return _ended(task.spec, report) if report.state.at_rest else None
+    return _ended(task.spec, report, completed=completed) if report.state.at_rest else None
 
 
 def _stopped(task: Task) -> Outcome | None:
@@ -194,11 +215,12 @@ def _stopped(task: Task) -> Outcome | None:
     return None
 
 
-def _ended(spec: TaskSpec, report: Report) -> Outcome:
+def _ended(spec: TaskSpec, report: Report, *, completed: bool) -> Outcome:
     status = report.exit_status
     expected = status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status) in spec.exitcodes
     if report.state is State.EXITED and expected:
-        return Outcome(task=spec.name, ok=True, sentence="EXITED, as expected")
+        times = f", attempt {report.attempt}" if report.attempt > 1 else ""
+        return Outcome(task=spec.name, ok=True, sentence=f"completed: {describe(status)}{times}" if completed else "EXITED, as expected")
     reason = clipped(report.reason) or "no reason is known"
     return Outcome(task=spec.name, ok=False, code=Code.TASK_FAILED, sentence=f"{report.state.value}: {reason}")
 

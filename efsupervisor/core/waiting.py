@@ -14,11 +14,14 @@ from efsupervisor.states import Goal
 
 
 class Pending:
-    """One request.  `unworked` entries are still in a queue; `waits_for` were worked and are not settled."""
+    """One request.  `unworked` entries are still in a queue; `waits_for` were worked and are not settled.  completed: jobs must end."""
 
-    __slots__ = ("_reply", "outcomes", "unworked", "waits_for", "wish")
+    __slots__ = ("_reply", "completed", "outcomes", "unworked", "waits_for", "wish")
 
-    def __init__(self, wish: Goal, unworked: int, outcomes: list[Outcome], reply: Callable[[list[Outcome]], None]) -> None:
+    def __init__(
+        self, wish: Goal, unworked: int, outcomes: list[Outcome], reply: Callable[[list[Outcome]], None], *, completed: bool = False
+    ) -> None:
+        self.completed = completed
         self.wish = wish
         self.unworked = unworked
         self.outcomes = outcomes
@@ -42,7 +45,7 @@ class Waiting:
     def worked(self, pending: Pending, task: Task) -> None:
         """A queue has worked this task for this request: from now on its state counts."""
         pending.unworked -= 1
-        outcome = settled(pending.wish, task)
+        outcome = settled(pending.wish, task, completed=pending.completed)
         if outcome is not None:
             pending.outcomes.append(outcome)
         else:
@@ -62,7 +65,7 @@ class Waiting:
         if not pendings:
             return
         for pending in list(pendings):
-            outcome = settled(pending.wish, task)
+            outcome = settled(pending.wish, task, completed=pending.completed)
             if outcome is not None:
                 pendings.remove(pending)
                 pending.waits_for.discard(task)

@@ -319,7 +319,7 @@ class Workers:
         link = link or task.link
         channel = link.channel if link is not None else None
         if channel is not None:  # the first send may find the worker dead and end the link; a closed channel swallows the second
-            channel.send(SetGoal(goal=task.goal, asked_by=task.asked_by if asked_by is None else asked_by))
+            channel.send(SetGoal(goal=task.goal, asked_by=task.asked_by if asked_by is None else asked_by, ticket=task.ticket))
             channel.send(self._hello)
 
     def kill(self, task: Task, link: Link, why: str) -> None:

@@ -29,9 +29,15 @@ TEXTS: dict[str, str] = {
         "태스크의 설정과 출처(파일 또는 명령), 앞뒤로 연결된 태스크를 보여 줍니다."
     ),
     "Start tasks.": "태스크를 시작합니다.",
-    "Answers when each of them runs, is at rest or has failed; with `wait` off at once.": (
-        "모든 태스크가 실행되거나, 멈춰 있거나, 실패한 것이 확인되면 응답합니다. `wait`를 끄면 바로 응답합니다."
+    "Answers when each of them runs, is at rest or has failed; with `wait` off at once. With `until` completed each must be a job, and it answers "
+    "when all have come to their end, retries included. What they depend on is started first if it is not there; with `anew` completed jobs among it "
+    "run again.": (
+        "모든 태스크가 실행되거나, 멈춰 있거나, 실패한 것이 확인되면 응답합니다. `wait`를 끄면 바로 응답합니다. "
+        "`until`이 completed이면 모두 작업(job)이어야 하고, 재시도까지 포함해 모두 끝나면 응답합니다. "
+        "의존하는 것이 없으면 먼저 시작하며, `anew`이면 그중 이미 완료된 작업도 다시 실행합니다."
     ),
+    "what is waited for": "무엇을 기다릴지",
+    "run the jobs it depends on again": "의존하는 작업을 다시 실행",
     "Stop tasks with all their descendants.": "태스크를 그 자손 프로세스까지 모두 종료합니다.",
     "Answers when each of them is at rest; with `wait` off at once.": "모든 태스크가 멈추면 응답합니다. `wait`를 끄면 바로 응답합니다.",
     "Stop tasks and start them again.": "태스크를 종료했다가 다시 시작합니다.",

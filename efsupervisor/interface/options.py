@@ -27,7 +27,7 @@ from efsupervisor.conf.tree import Entry, Mapping, Node, Scalar, Sequence
 from efsupervisor.errors import Code, EfError
 
 SECTIONS = frozenset({"input", "output", "environment", "limits", "secrets", *TASK_PARTS})
-LISTS = frozenset({"exitcodes", "depends_on"})
+LISTS = frozenset({"exitcodes", "no_retry", "depends_on"})
 """Keys whose value is a comma list."""
 
 

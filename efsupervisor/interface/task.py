@@ -74,7 +74,9 @@ class TaskShow(Verb, frozen=True, kw_only=True):
 class Act(Verb, frozen=True, kw_only=True):
     """Start tasks.
 
-    Answers when each of them runs, is at rest or has failed; with `wait` off at once.
+    Answers when each of them runs, is at rest or has failed; with `wait` off at once.  With `until` completed each must be a job, and it answers when
+    all have come to their end, retries included.  What they depend on is started first if it is not there; with `anew` completed jobs among it run
+    again.
     """
 
     name = "act"
@@ -86,10 +88,13 @@ class Act(Verb, frozen=True, kw_only=True):
     endless = True
     names: SomeNames
     wait: WaitDone = True
+    until: Annotated[Literal["running", "completed"], Meta(description="what is waited for")] = "running"
+    anew: Annotated[bool, Meta(description="run the jobs it depends on again")] = False
 
     async def run(self, house: House) -> Answer:
         """One outcome for each task."""
-        return done(await house.ask(ActRequest(id=house.next_id(), names=self.names, wait=self.wait)))
+        until = "" if self.until == "running" else self.until
+        return done(await house.ask(ActRequest(id=house.next_id(), names=self.names, wait=self.wait, until=until, anew=self.anew)))
 
 
 class Trm(Verb, frozen=True, kw_only=True):

@@ -150,8 +150,10 @@ def event_text(row: EventRow) -> str:
 
 
 def run_text(row: RunRow) -> str:
-    """`12 import run 3 2026-... 4.2s EXITED exit status 3`."""
-    return f"{row.number} {row.task} run {row.incarnation} {stamp(row.began)} {row.ended - row.began:.1f}s {row.state} {row.reason}".rstrip()
+    """`12 import run 3 2026-... 4.2s EXITED exit status 3 (schedule night, attempt 2)`."""
+    by = ", ".join(filter(None, (row.cause, f"attempt {row.attempt}" if row.attempt > 1 else "")))
+    ended = f"{row.state} {row.reason}".rstrip() + (f" ({by})" if by else "")
+    return f"{row.number} {row.task} run {row.incarnation} {stamp(row.began)} {row.ended - row.began:.1f}s {ended}"
 
 
 def service_text(row: ServiceRow) -> str:

@@ -29,10 +29,13 @@ class StatusRequest(_Request, frozen=True, kw_only=True):
 
 
 class ActRequest(_Request, frozen=True, kw_only=True):
-    """Start the named tasks (`all` stands for every one).  wait: answer only when each is RUNNING, at rest or has failed."""
+    """Start the named tasks (`all` stands for every one).  wait: answer only when each is RUNNING, at rest or has failed; until: `completed` waits
+    for the end of jobs instead.  anew: jobs that these depend on are run again even if they are completed."""
 
     names: list[str]
     wait: bool = True
+    until: str = ""
+    anew: bool = False
 
 
 class TrmRequest(_Request, frozen=True, kw_only=True):
@@ -364,7 +367,10 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One ended life of a program.  out_bytes, err_bytes: what it wrote.  state: what the task became."""
+    """One ended life of a program, or one run of a flow (task: `flow NAME`).  out_bytes, err_bytes: what it wrote, from out_from and err_from on;
+    in_bytes: what it was given.  events_in, events_out: the same counted, -1 where nobody did.  state: what the task became; SKIPPED: a time of a
+    schedule that was left out.  attempt: which life of its run, 0 when not known.  cause, ticket: who wanted the run, and its id, which the parts of
+    a flow's run share."""
 
     number: int
     task: str
@@ -378,6 +384,14 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     out_bytes: int = 0
     err_bytes: int = 0
     pid: int = 0
+    attempt: int = 0
+    cause: str = ""
+    ticket: str = ""
+    out_from: int = 0
+    err_from: int = 0
+    in_bytes: int = 0
+    events_in: int = -1
+    events_out: int = -1
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):

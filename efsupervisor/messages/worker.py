@@ -68,10 +68,12 @@ class Hello(Message, frozen=True, kw_only=True):
 
 
 class SetGoal(Message, frozen=True, kw_only=True):
-    """What is wanted from now on.  asked_by is shown in the log."""
+    """What is wanted from now on.  asked_by is shown in the log.  ticket: 16 hex digits that name this wish, so that it is fulfilled once however
+    often it is said; empty for one that nobody repeats."""
 
     goal: Goal
     asked_by: str = ""
+    ticket: str = ""
 
 
 class Rewire(Message, frozen=True, kw_only=True):
@@ -127,7 +129,8 @@ class ClearLogs(Message, frozen=True, kw_only=True):
 class Report(Message, frozen=True, kw_only=True):
     """A worker's state, sent at each change and on request.  since_wall: when the state began.  exit_status: wait status of the last incarnation,
     None when unknown or none yet.  reason: one sentence for a person.  final: the worker ends after this and the task is at rest. blocked_by: names
-    of consumers that hold this task back.  waits_until: monotonic deadline of a BACKOFF, 0 else."""
+    of consumers that hold this task back.  waits_until: monotonic deadline of a BACKOFF, 0 else.  ticket, cause: of the wish that began the present
+    or last run, and who had it; attempt: number of its present or last life, from 1."""
 
     state: State
     goal: Goal
@@ -153,6 +156,9 @@ class Report(Message, frozen=True, kw_only=True):
     lag_bytes: int = 0
     dropped_bytes: int = 0
     health: str = ""
+    ticket: str = ""
+    cause: str = ""
+    attempt: int = 0
 
 
 class Pong(Message, frozen=True, kw_only=True):

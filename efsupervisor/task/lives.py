@@ -5,8 +5,9 @@ last life closed (tree swept, output drained, cursors set), and where in the jou
 bytes with its own checksum; a torn one at the end is ignored and written over.
 
 Record, little endian: u8 kind (1 begin, 2 end), u8 version, u16 flags (bit 0: exit status known; bit 1: stdout was cut off because a descendant held
-it), u32 incarnation, u64 wall time ns, u64 end of the stdout journal, u64 end of the stderr journal, u32 pid, i32 wait status, 20 bytes zero, u32
-crc32.
+it), u32 incarnation, u64 wall time ns, u64 end of the stdout journal, u64 end of the stderr journal, u32 pid, i32 wait status, u64 (begin: the ticket
+of the wish that began the run, 0 for none; end: bytes given to stdin), u32 events taken + 1, u32 events written + 1 (ends only; 0: not counted), u16
+attempt (0: not known), u16 zero, u32 crc32.  What is zero in records of older versions means "not known" in these.
 """
 
 from __future__ import annotations
@@ -21,13 +22,18 @@ from efsupervisor.system import System
 VERSION = 1
 BEGIN, END = 1, 2
 _KNOWN, _CUT = 1, 2
-_BODY = struct.Struct("<BBHIQQQIi20x")
+_BODY = struct.Struct("<BBHIQQQIiQIIH2x")
 _CRC = struct.Struct("<I")
 RECORD_BYTES = _BODY.size + _CRC.size
 
 
+_MOST = (1 << 32) - 2
+_MOST_ATTEMPTS = (1 << 16) - 1
+
+
 class Life(NamedTuple):
-    """One record."""
+    """One record.  ticket: 16 hex digits, of a begin.  in_bytes, events_in, events_out: of an end; events are -1 where nobody counted them.  attempt:
+    which of its run's, 0 when not known."""
 
     kind: int
     incarnation: int
@@ -37,14 +43,21 @@ class Life(NamedTuple):
     pid: int = 0
     status: int | None = None
     cut: bool = False
+    attempt: int = 0
+    ticket: str = ""
+    in_bytes: int = 0
+    events_in: int = -1
+    events_out: int = -1
 
 
 def encode(life: Life) -> bytes:
     """The 64 bytes of a record."""
     flags = (_KNOWN if life.status is not None else 0) | (_CUT if life.cut else 0)
     body = _BODY.pack(
-        life.kind, VERSION, flags, life.incarnation, life.wall_ns, life.out_end, life.err_end, life.pid, life.status or 0
-    )
+        life.kind, VERSION, flags, life.incarnation, life.wall_ns, life.out_end, life.err_end, life.pid, life.status or 0,
+        int(life.ticket or "0", 16) if life.kind == BEGIN else life.in_bytes, min(life.events_in, _MOST) + 1, min(life.events_out, _MOST) + 1,
+        min(life.attempt, _MOST_ATTEMPTS),
+    )  # fmt: skip
     return body + _CRC.pack(zlib.crc32(body))
 
 
@@ -52,10 +65,14 @@ def decode(record: bytes) -> Life | None:
     """The record, None when it is torn or of another version."""
     if len(record) != RECORD_BYTES or _CRC.unpack_from(record, _BODY.size)[0] != zlib.crc32(record[: _BODY.size]):
         return None
-    kind, version, flags, incarnation, wall_ns, out_end, err_end, pid, status = _BODY.unpack_from(record)
+    kind, version, flags, incarnation, wall_ns, out_end, err_end, pid, status, word, events_in, events_out, attempt = _BODY.unpack_from(record)
     if version != VERSION:
         return None
-    return Life(kind, incarnation, wall_ns, out_end, err_end, pid, status if flags & _KNOWN else None, bool(flags & _CUT))
+    begins = kind == BEGIN
+    return Life(
+        kind, incarnation, wall_ns, out_end, err_end, pid, status if flags & _KNOWN else None, bool(flags & _CUT), attempt,
+        f"{word:016x}" if begins and word else "", 0 if begins else word, events_in - 1, events_out - 1,
+    )  # fmt: skip
 
 
 class Lives:

@@ -6,6 +6,10 @@ end).  Failed starts in a row double the delay and lead to FATAL after `startret
 `backoff_reset_s` makes it quick again.  `fatal_after_burst` ends it there.  A task that would be FATAL waits `retry_fatal_s` where that is
 configured.  A program that we ended because it was not well is judged like one that failed, whatever its exit status.  A shortage of the machine is
 never counted.
+
+A *run* of a job is one life, or several: one that failed (an exit status that is not in `exitcodes`, a signal, an end of which nobody knows the
+status, a run that took too long) is another *attempt* away from its end as long as `retries` allows and its exit status is not in `no_retry`.  A job
+that failed for good has finished, whatever made it so, for its consumers need not wait for more.
 """
 
 from __future__ import annotations
@@ -33,7 +37,8 @@ class Verdict(NamedTuple):
 
 class Death(NamedTuple):
     """What is known of one life's end.  status: wait status, None when unknown.  done_with: we ended a job because its consumers had finished.
-    unwell: why we ended it ourselves.  ready: it was, or had lived startsecs.  oom: the kernel ended it for its memory."""
+    unwell: why we ended it ourselves.  ready: it was, or had lived startsecs.  oom: the kernel ended it for its memory.  attempt: which life of its
+    run it was, from 1."""
 
     status: int | None
     lived_s: float
@@ -42,6 +47,7 @@ class Death(NamedTuple):
     unwell: str = ""
     ready: bool = False
     oom: bool = False
+    attempt: int = 1
 
 
 def after_death(spec: TaskSpec, death: Death, failures: int, recent_starts: int, jitter: float | None = None, delays: int = 0) -> Verdict:
@@ -55,13 +61,31 @@ def after_death(spec: TaskSpec, death: Death, failures: int, recent_starts: int,
     expected = not death.unwell and death.status is not None and os.WIFEXITED(death.status) and os.WEXITSTATUS(death.status) in spec.exitcodes
     if spec.kind is Kind.SERVICE and (early := _too_early(spec, death, words)):
         return _failed(spec, failures + 1, early, jitter)
-    if death.unwell and spec.kind is Kind.JOB and spec.restarts == "false":
-        return Verdict(Event.HOPELESS, 0.0, 0, words, finished=True)
-    if spec.restarts == "false" or (spec.restarts == "unexpected" and expected):
-        return Verdict(Event.ENOUGH, 0.0, 0, words, finished=spec.kind is Kind.JOB and death.status is not None)
     if spec.kind is Kind.JOB:
-        return Verdict(Event.ENOUGH, 0.0, 0, words, finished=True) if expected else _failed(spec, failures + 1, words, jitter)
+        return Verdict(Event.ENOUGH, 0.0, 0, words, finished=True) if expected else _failed_job(spec, death, words, failures, jitter)
+    if spec.restarts == "false" or (spec.restarts == "unexpected" and expected):
+        return Verdict(Event.ENOUGH, 0.0, 0, words)
     return _restarted(spec, death, words, recent_starts, jitter, delays)
+
+
+def _failed_job(spec: TaskSpec, death: Death, words: str, failures: int, jitter: float | None) -> Verdict:
+    """A job that ended otherwise than it should: once more, or for good."""
+    status = death.status
+    if status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status) in spec.no_retry:
+        return _over(death, f"{words}; not tried again (no_retry)")
+    if spec.retries:
+        if death.attempt <= spec.retries:
+            why = f"{words}; attempt {death.attempt} of {spec.retries + 1}"
+            return Verdict(Event.LATER, _delay_s(spec, death.attempt, jitter), 0, why)
+        return _over(death, f"{words}; gave up after {death.attempt} attempts (retries: {spec.retries})")
+    return _over(death, words) if spec.restarts == "false" else _failed(spec, failures + 1, words, jitter)
+
+
+def _over(death: Death, words: str) -> Verdict:
+    """A job's last failure.  What we ended ourselves is FATAL; consumers may not rely on an end of unknown status."""
+    if death.unwell:
+        return Verdict(Event.HOPELESS, 0.0, 0, words, finished=True)
+    return Verdict(Event.ENOUGH, 0.0, 0, words, finished=death.status is not None)
 
 
 def _too_early(spec: TaskSpec, death: Death, words: str) -> str:
@@ -120,7 +144,7 @@ def _words(death: Death) -> str:
 def _given_up(spec: TaskSpec, failures: int, why: str) -> Verdict:
     if spec.retry_fatal_s:
         return Verdict(Event.LATER, spec.retry_fatal_s, failures, f"{why}; tried again in {spec.retry_fatal_s:g} s (retry_fatal_s)")
-    return Verdict(Event.HOPELESS, 0.0, failures, why)
+    return Verdict(Event.HOPELESS, 0.0, failures, why, finished=spec.kind is Kind.JOB)
 
 
 def _failed(spec: TaskSpec, failures: int, reason: str, jitter: float | None) -> Verdict:

@@ -105,6 +105,10 @@ class StdIn:
         """For the report."""
         return Figures()
 
+    def taken(self, incarnation: int) -> tuple[int, int]:
+        """What this life was given so far, asked before `close`: bytes, and events (-1: nobody counted them)."""
+        return 0, -1
+
     def err_end(self) -> int:
         """End of the stderr journal, where this watcher serves stderr."""
         return 0
@@ -478,6 +482,13 @@ class FlowStdIn(StdIn):
             dropped_bytes=sum(edge.dropped for edge in state.edges),
             dead_letters=state.dead_letters,
         )
+
+    def taken(self, incarnation: int) -> tuple[int, int]:
+        """Bytes that were put, and events."""
+        return (self.state.put, self._events_taken()) if self.state.incarnation == incarnation else (0, -1)
+
+    def _events_taken(self) -> int:
+        return self.state.acknowledged
 
     def shut(self) -> None:
         """Close everything."""

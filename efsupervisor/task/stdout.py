@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from efsupervisor.journal import Writer
+from efsupervisor.journal import Reader, Writer
 from efsupervisor.reactor import READ, Timer
 from efsupervisor.task.logfile import LogFiles
 from efsupervisor.task.seat import Seat
@@ -21,6 +21,8 @@ WIDE_PIPE = 1 << 20
 NARROW = 64 << 10
 INDEX_S = 1.0
 RETRY_S = 0.5
+COUNTED = 64 << 20
+"""Records of a run that wrote more are not counted: it would keep what comes next waiting."""
 
 
 class StdOut:
@@ -30,6 +32,7 @@ class StdOut:
         output = seat.spec.kept(name)
         self._seat = seat
         self._name = name
+        self._folder = folder
         self._moved = moved
         self._fd = seat.system.open(seat.paths.fifo(name), os.O_RDONLY | os.O_NONBLOCK)
         max_event = seat.spec.input.max_event if seat.spec.input else 1 << 20
@@ -169,6 +172,19 @@ class StdOut:
         border = self.journal.last_record_end(since)
         if border < self.journal.end:
             self.journal.mark_fragment(border, self.journal.end, deliver=deliver)
+
+    def records_since(self, since: int) -> int:
+        """Records written from this offset on, one without its end included; -1 when that are more than COUNTED bytes, or they are gone already."""
+        left = self.journal.end - since
+        if not 0 <= left <= COUNTED:
+            return -1
+        reader, at, found, last = Reader(self._folder, system=self._seat.system), since, 0, b"\n"
+        try:
+            while at < self.journal.end and (data := reader.read(at, PIECE)):
+                at, found, last = at + len(data), found + data.count(b"\n"), data[-1:]
+        finally:
+            reader.close()
+        return found + (last != b"\n") if at >= self.journal.end else -1
 
     def rest(self) -> None:
         """The worker ends in order: index what is left, close."""

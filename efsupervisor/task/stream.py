@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from efsupervisor.states import Kind
 from efsupervisor.system import PIPE_BUF
 from efsupervisor.task.delivery import MAX_RUNS, Run
 from efsupervisor.task.source import Source
@@ -59,11 +60,16 @@ class StreamStdIn(FlowStdIn):
 
     _slots: Slots | None = None
     _current: Source | None = None
+    _records = -1
+    """Of a job: records given to this life; -1 when an earlier worker gave some of them."""
+    _torn = False
+    """The last of them has no end yet."""
 
     def began(self) -> None:
         """A fresh, empty pipe."""
         self._slots = Slots(self.seat.system.pipe_size(self._fd) // PIPE_BUF, 0, 0)
         self._current = None
+        self._records, self._torn = (0 if self.seat.spec.kind is Kind.JOB else -1), False
         super().began()
 
     def _resume(self) -> None:
@@ -158,12 +164,21 @@ class StreamStdIn(FlowStdIn):
                 self._current = source
                 self._extend(batch.run)
                 self._pending = batch.data
+                if self._records >= 0:
+                    self._count(bytes(batch.data))
                 return True
         if any(source.hungry for source in order):
             self.seat.reactor.defer(self.pump)
         elif order != sources and len(order) < len(sources) and self._current is not None and self._current.at_boundary():
             self._current = None
         return False
+
+    def _count(self, data: bytes) -> None:
+        self._records += data.count(b"\n")
+        self._torn = not data.endswith(b"\n")
+
+    def _events_taken(self) -> int:
+        return self._records + self._torn if self._records >= 0 else -1
 
     def _extend(self, run: Run) -> None:
         last = self.state.runs[-1] if self.state.runs else None

@@ -44,7 +44,7 @@ from efsupervisor.messages import (
     Wiring,
 )
 from efsupervisor.reactor import HANGUP, READ, Reactor, Timer
-from efsupervisor.states import DELAY_OVER, Goal, State
+from efsupervisor.states import DELAY_OVER, Goal, Kind, State
 from efsupervisor.system import Real, boot_id
 from efsupervisor.task import policy, queue, spawn, tree
 from efsupervisor.task.around import Around, Ears
@@ -111,6 +111,10 @@ class Worker:
         self._since_wall = system.wall_ns() / 1e9
         self._reason = ""
         self._asked_by = ""
+        self._cause = saved.cause if saved else ""
+        self._ticket = saved.ticket if saved else ""
+        self._attempt = saved.attempt if saved and not saved.final else 0
+        self._taken = (0, -1)
         self._unsent: deque[Alert] = deque(maxlen=MAX_UNSENT)
         self._rest_state = State.STOPPED
         self._finished = False
@@ -155,11 +159,11 @@ class Worker:
         if not self._stdin.serves_stderr:
             self._err = stdout_class(self._seat, "err", self._paths.err_journal, 0, self._changed_a_little)
         self._reactor.watch(self._bell, READ, self._rung)
-        if saved is not None and self._lives.open_life is not None:
+        if saved is not None and (self._lives.open_life is not None or self._unjudged(saved)):
             self._goal, self._goal_known = saved.goal, True
         if self._paths.fifos != self._paths.run:
             say("INFO", f"its pipes are in {self._paths.fifos}: the file system of {self._paths.run} cannot keep count of what was written into them")
-        self._take_over()
+        self._take_over(saved)
 
     def run(self) -> None:
         """Until the task is at rest."""
@@ -169,11 +173,31 @@ class Worker:
 
     # Taking over from a killed worker ---------------------------------------------------------------------------------------------------------------
 
-    def _take_over(self) -> None:
+    def _unjudged(self, saved: Report | None) -> bool:
+        """The last life is closed, but our predecessor was killed before it said what follows from that."""
+        last = self._lives.last
+        if saved is None or last is None or self._seat.spec.kind is not Kind.JOB:
+            return False  # a service is started again in any case
+        under_way = saved.state in (State.STARTING, State.RUNNING, State.STOPPING)
+        return under_way and last.kind == END and last.incarnation == saved.incarnation
+
+    def _judge_late(self, last: Life, saved: Report) -> None:
+        """A job that ended is not run again because nobody was left to say so."""
+        self._status, self._status_known, self._told = last.status, last.status is not None, saved.state
+        self._attempt = last.attempt or self._attempt
+        death = policy.Death(last.status, 0.0, self._goal, attempt=max(1, self._attempt))
+        self._phase = Phase.ENDING if self._goal is Goal.ACT else Phase.CLOSING
+        self._passed(policy.after_death(self._seat.spec, death, self._failures, 0))
+
+    def _take_over(self, saved: Report | None) -> None:
         life = self._lives.open_life
         if life is None:
+            if saved is not None and self._lives.last is not None and self._unjudged(saved):
+                self._judge_late(self._lives.last, saved)
             self._outlets.ring_state()
             return
+        self._attempt = life.attempt or self._attempt
+        self._ticket = life.ticket or self._ticket
         record = read_program(self._paths)
         if record is not None and record.incarnation == life.incarnation and record.boot_id == self._boot:
             self._program = Program.adopt(self._system, record)
@@ -375,7 +399,8 @@ class Worker:
             opened.append(system.open(paths.fifo("out"), os.O_RDWR))
             opened.append(opened[1] if spec.redirect_stderr else system.open(paths.fifo("err"), os.O_RDWR))
             self._out_from = self._out.end
-            self._lives.append(Life(BEGIN, incarnation, system.wall_ns(), self._out.end, self._err_end()))
+            begin = Life(BEGIN, incarnation, system.wall_ns(), self._out.end, self._err_end(), attempt=self._attempt + 1, ticket=self._ticket)
+            self._lives.append(begin)
             system.fault("life:begun")
             child = spawn.spawn(system, paths, what, (opened[0], opened[1], opened[2]), incarnation, self._boot)
         finally:
@@ -405,6 +430,7 @@ class Worker:
             self._prejudge(failed)  # the child is on its way out: its death closes the life
             return
         self._shortages = 0
+        self._attempt += 1
         if self._phase is Phase.SPAWNING:
             self._feed(Event.EXECUTED)
             self._around.await_ready(self._out_from)
@@ -546,6 +572,7 @@ class Worker:
     def _begin_closing(self) -> None:
         self._closing_since = self._system.monotonic()
         self._told_leftovers = False
+        self._taken = (0, -1)
         self._seat.health.pop("kill", None)
         self._around.dead()
         self._closing_timer = self._reactor.after(0.0, self._close_life)
@@ -585,17 +612,21 @@ class Worker:
             self._say("WARN", "a process holds the output of the ended program open: what it writes from now on belongs to the next life")
         life = self._lives.open_life
         incarnation = life.incarnation if life else self._stdin.incarnation
+        self._taken = max(self._taken, self._stdin.taken(incarnation))
         if not self._stdin.close(incarnation, self._own_death()):
             return 0.002
         if life is not None:
             status = program.status if program is not None else None
             self._out.end_life(life.out_end, deliver=status is not None and os.WIFEXITED(status))
             self._system.fault("life:marked")
+            job = self._seat.spec.kind is Kind.JOB
             self._lives.append(
                 Life(
-                    END, life.incarnation, self._system.wall_ns(), self._out.end, self._err_end(), program.pid if program else 0, status, not drained
+                    END, life.incarnation, self._system.wall_ns(), self._out.end, self._err_end(), program.pid if program else 0, status, not drained,
+                    attempt=self._attempt, in_bytes=self._taken[0], events_in=self._taken[1],
+                    events_out=self._out.records_since(life.out_end) if job else -1,
                 )
-            )
+            )  # fmt: skip
             self._system.fault("life:ended")
         return None
 
@@ -638,6 +669,10 @@ class Worker:
             verdict = policy.Verdict(Event.AGAIN, 0.0, 0, "started again as asked")
         elif self._goal is Goal.ACT and self._stdin.poisoned:
             verdict = policy.Verdict(Event.HOPELESS, 0.0, verdict.failures, self._stdin.poisoned)
+        self._passed(verdict)
+
+    def _passed(self, verdict: policy.Verdict) -> None:
+        """A life is closed, and this follows."""
         self._failures, self._reason, self._finished, self._delays = verdict.failures, verdict.reason, verdict.finished, verdict.delays
         self._verdict = verdict
         self._wanted_again = self._done_with = False
@@ -650,7 +685,8 @@ class Worker:
         status = None if self._stdin.false_end else (program.status if program else None)
         lived_s = now - program.started if program else 0.0
         recent = sum(1 for started in self._starts if now - started < spec.restart_period_s)
-        death = policy.Death(status, lived_s, self._goal, self._done_with, self._why_unwell, self._ready_once, self._around.oom_killed())
+        why, oom = self._why_unwell, self._around.oom_killed()
+        death = policy.Death(status, lived_s, self._goal, self._done_with, why, self._ready_once, oom, max(1, self._attempt))
         return policy.after_death(spec, death, self._failures, recent, delays=self._delays)
 
     def _rest(self, event: Event) -> None:
@@ -754,6 +790,7 @@ class Worker:
             self._asked_by = "" if repeated else wish.asked_by
             if not repeated or self._phase is Phase.IDLE:
                 self._wanted_again = self._phase in (Phase.PARTING, Phase.STOPPING, Phase.KILLING, Phase.CLOSING)
+                self._begin_run(wish)
                 self._feed(Event.ACT)
             return
         self._reason = f"asked by {wish.asked_by}" if wish.asked_by else ""
@@ -762,6 +799,12 @@ class Worker:
         if wish.asked_by == "now":
             self._feed(Event.HURRY)
             self._around.hurry(0.0)
+
+    def _begin_run(self, wish: SetGoal) -> None:
+        """A new wish begins a run; one that a worker is told who stands in for another goes on with the run of that one."""
+        goes_on = self._phase is Phase.IDLE and self._attempt > 0 and wish.ticket == self._ticket
+        if not goes_on:
+            self._attempt, self._ticket, self._cause = 0, wish.ticket, wish.asked_by
 
     def _put(self, wish: PutEvent) -> PutDone:
         try:
@@ -858,6 +901,9 @@ class Worker:
             lag_bytes=figures.lag_bytes,
             dropped_bytes=figures.dropped_bytes,
             health="; ".join(self._seat.health.values()),
+            ticket=self._ticket,
+            cause=self._cause,
+            attempt=self._attempt,
         )
 
     def _of_program(self) -> str:

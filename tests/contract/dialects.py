@@ -27,6 +27,12 @@ EXAMPLES = [
     Example(task.TaskShow(names=["이벤트"]), "SHW Task 이벤트", {"names": ["이벤트"]}, "show 이벤트"),
     Example(task.Act(names=["all"]), "act all", {"names": ["all"]}, "act all"),
     Example(task.Act(names=["a"], wait=False), "act a wait=off", {"names": ["a"], "wait": False}, "act a --no-wait"),
+    Example(
+        task.Act(names=["a"], until="completed", anew=True),
+        "act a until=completed anew=yes",
+        {"names": ["a"], "until": "completed", "anew": True},
+        "act a --until completed --anew",
+    ),
     Example(task.Trm(names=["a", "b"]), "trm a,b", {"names": ["a", "b"]}, "trm a b"),
     Example(task.Restart(names=["a"]), "rst a", {"names": ["a"]}, "restart a"),
     Example(

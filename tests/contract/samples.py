@@ -152,12 +152,20 @@ RUN = messages.RunRow(
     out_bytes=4,
     err_bytes=5,
     pid=12,
+    attempt=2,
+    cause="schedule night",
+    ticket="0123456789abcdef",
+    out_from=6,
+    err_from=7,
+    in_bytes=8,
+    events_in=9,
+    events_out=10,
 )
 
 SAMPLES: dict[str, list[object]] = {
     "ToWorker": [
         messages.Hello(core_pid=1, version="0.1.0"),
-        messages.SetGoal(goal=Goal.TRM, asked_by="uid 0 pid 7"),
+        messages.SetGoal(goal=Goal.TRM, asked_by="uid 0 pid 7", ticket="0123456789abcdef"),
         messages.Rewire(wiring=WIRING),
         messages.Ping(number=5),
         messages.Reaped(pid=4, start_ticks=99, status=9),
@@ -192,6 +200,9 @@ SAMPLES: dict[str, list[object]] = {
             lag_bytes=13,
             dropped_bytes=14,
             health="slow",
+            ticket="0123456789abcdef",
+            cause="schedule night",
+            attempt=2,
         ),
         messages.Pong(number=5),
         messages.AskReaped(pid=4, start_ticks=99),
@@ -203,7 +214,7 @@ SAMPLES: dict[str, list[object]] = {
     ],
     "Request": [
         messages.StatusRequest(id="1", asked_by="web", names=["a", "이벤트"]),
-        messages.ActRequest(id="2", asked_by="web", names=["all"], wait=False),
+        messages.ActRequest(id="2", asked_by="web", names=["all"], wait=False, until="completed", anew=True),
         messages.TrmRequest(id="3", asked_by="web", names=["a"], wait=True),
         messages.RestartRequest(id="9", asked_by="web", names=["g"], wait=False),
         messages.PutRequest(id="4", asked_by="web", task="a", put_id="one", data=b"\0\xff"),

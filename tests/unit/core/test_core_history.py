@@ -29,7 +29,7 @@ class Kept:
         return self.rows[-1]
 
     def history(self, names: tuple[str, ...] = (), limit: int = 50, before: int | None = None) -> list[RunRow]:
-        return [row for row in self.rows[::-1] if row.task in names][:limit]
+        return [row for row in self.rows[::-1] if row.task in names and (before is None or row.number < before)][:limit]
 
 
 class Place:
@@ -70,8 +70,40 @@ def test_a_life_that_ended_is_one_row_with_what_it_wrote_and_what_became_of_the_
     (row,) = Runs(kept, REAL).reported(place.task(State.BACKOFF, 1, reason="exit status 3 after 0.1 s"))
     assert row == RunRow(
         number=1, task="t", incarnation=1, began=1.0, ended=2.0, exit_status=3 << 8, exit_known=True, state="BACKOFF",
-        reason="exit status 3 after 0.1 s", out_bytes=100, err_bytes=7, pid=4001,
+        reason="exit status 3 after 0.1 s", out_bytes=100, err_bytes=7, pid=4001, out_from=100,
     )  # fmt: skip
+
+
+def test_a_row_tells_the_attempt_what_came_in_and_out_and_who_wished_the_run(place: Place) -> None:
+    place.lives.append(Life(BEGIN, 1, 10**9, 100, 5, attempt=1, ticket="00000000000000aa"))
+    place.lives.append(Life(END, 1, 2 * 10**9, 130, 9, 7, 1 << 8, attempt=1, in_bytes=40, events_in=3, events_out=2))
+    place.lives.append(Life(BEGIN, 2, 3 * 10**9, 130, 9, attempt=2, ticket="00000000000000aa"))
+    place.lives.append(Life(END, 2, 4 * 10**9, 131, 9, 8, 0, attempt=2))
+    task = place.task(State.EXITED, 2)
+    task.report = msgspec.structs.replace(task.report, ticket="00000000000000aa", cause="schedule night")
+    first, second = Runs(Kept(), REAL).reported(task)
+    assert (first.attempt, first.out_from, first.out_bytes, first.err_from, first.err_bytes) == (1, 100, 30, 5, 4)
+    assert (first.in_bytes, first.events_in, first.events_out, second.attempt, second.events_out) == (40, 3, 2, 2, -1)
+    assert {row.cause for row in (first, second)} == {"schedule night"} and {row.ticket for row in (first, second)} == {"00000000000000aa"}
+
+
+def test_a_run_of_another_wish_than_the_last_has_no_cause_that_is_not_its_own(place: Place) -> None:
+    place.lives.append(Life(BEGIN, 1, 10**9, 0, 0, attempt=1, ticket="00000000000000aa"))
+    place.lives.append(Life(END, 1, 2 * 10**9, 0, 0, 7, 0))
+    task = place.task(State.RUNNING, 2, pid=9)
+    task.report = msgspec.structs.replace(task.report, ticket="00000000000000bb", cause="uid 0 pid 7")
+    (row,) = Runs(Kept(), REAL).look(task)
+    assert (row.ticket, row.cause) == ("00000000000000aa", "")
+
+
+def test_times_that_were_left_out_do_not_hide_which_life_was_the_last(place: Place) -> None:
+    kept = Kept()
+    place.life(1)
+    Runs(kept, REAL).look(place.task(State.EXITED, 1))
+    for number in range(25):
+        kept.ran(RunRow(number=0, task="t", incarnation=0, began=9.0 + number, ended=9.0 + number, state="SKIPPED"))
+    place.life(2)
+    assert numbers(Runs(kept, REAL).look(place.task(State.EXITED, 2))) == [2]
 
 
 def test_a_report_of_a_running_program_takes_nothing_and_reads_nothing(place: Place) -> None:

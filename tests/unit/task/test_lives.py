@@ -14,7 +14,12 @@ from efsupervisor.task.lives import BEGIN, END, RECORD_BYTES, Life, Lives, decod
 from tests.unit.journal.fakes import Machine, Refuse
 
 U64, U32, I32 = st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(-(2**31), 2**31 - 1)
-LIVES = st.builds(Life, st.sampled_from([BEGIN, END]), U32, U64, U64, U64, U32, st.none() | I32, st.booleans())
+U16, COUNTS = st.integers(0, 2**16 - 1), st.integers(-1, 2**32 - 2)
+_COMMON = (U32, U64, U64, U64, U32, st.none() | I32, st.booleans(), U16)
+_TICKETS = st.just("") | st.integers(1, 2**64 - 1).map("{:016x}".format)
+BEGINS = st.builds(Life, st.just(BEGIN), *_COMMON, _TICKETS, st.just(0), st.just(-1), st.just(-1))
+ENDS = st.builds(Life, st.just(END), *_COMMON, st.just(""), U64, COUNTS, COUNTS)
+LIVES = BEGINS | ENDS
 
 
 def life(kind: int, incarnation: int, **more: int) -> Life:
@@ -45,7 +50,16 @@ def test_the_bytes_of_a_record_are_fixed() -> None:
     assert int.from_bytes(record[4:8], "little") == 7
     assert [int.from_bytes(record[at : at + 8], "little") for at in (8, 16, 24)] == [1_700_000_000_000_000_000, 4096, 512]
     assert [int.from_bytes(record[at : at + 4], "little") for at in (32, 36)] == [4321, 256]
-    assert record[40:60] == bytes(20)
+    assert record[40:60] == bytes(20), "what older versions wrote there"
+
+
+def test_what_a_run_took_and_gave_and_who_wished_it_stands_where_older_versions_wrote_nothing() -> None:
+    end = encode(Life(END, 7, 1, 2, 3, attempt=4, in_bytes=5, events_in=6, events_out=0))
+    assert end[40:60] == (5).to_bytes(8, "little") + (7).to_bytes(4, "little") + (1).to_bytes(4, "little") + bytes([4, 0, 0, 0])
+    begin = encode(Life(BEGIN, 7, 1, 2, 3, attempt=1, ticket="00000000000000ff"))
+    assert begin[40:60] == (255).to_bytes(8, "little") + bytes(8) + bytes([1, 0, 0, 0])
+    huge = decode(encode(Life(END, 7, 1, 2, 3, attempt=1 << 20, events_in=1 << 40)))
+    assert huge is not None and (huge.attempt, huge.events_in) == (65_535, 4_294_967_294), "what does not fit is the most that does"
 
 
 def test_a_new_log_has_no_life(tmp_path: Path) -> None:

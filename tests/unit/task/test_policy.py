@@ -60,8 +60,25 @@ def job(**more: Any) -> TaskSpec:
         (job(autorestart="unexpected"), Death(CLEAN, 0.0, ACT), 0, 1, Event.ENOUGH, 0, True),
         (job(autorestart="unexpected"), Death(FAILED, 9.0, ACT), 1, 1, Event.LATER, 2, False),
         (job(autorestart="unexpected"), Death(None, 9.0, ACT), 1, 1, Event.LATER, 2, False),
-        (job(autorestart="unexpected"), Death(FAILED, 9.0, ACT), 3, 1, Event.HOPELESS, 4, False),
+        (job(autorestart="unexpected"), Death(FAILED, 9.0, ACT), 3, 1, Event.HOPELESS, 4, True),
         (job(autorestart="true"), Death(CLEAN, 0.0, ACT), 0, 1, Event.ENOUGH, 0, True),
+        # retries of its own, which no failed start counts against
+        (job(retries=2), Death(CLEAN, 0.0, ACT), 0, 1, Event.ENOUGH, 0, True),
+        (job(retries=2), Death(FAILED, 0.0, ACT), 9, 1, Event.LATER, 0, False),
+        (job(retries=2), Death(FAILED, 0.0, ACT, attempt=2), 0, 99, Event.LATER, 0, False),
+        (job(retries=2), Death(FAILED, 0.0, ACT, attempt=3), 0, 1, Event.ENOUGH, 0, True),
+        (job(retries=2), Death(KILLED, 0.0, ACT), 0, 1, Event.LATER, 0, False),
+        (job(retries=2), Death(None, 0.0, ACT), 0, 1, Event.LATER, 0, False),
+        (job(retries=2), Death(None, 0.0, ACT, attempt=3), 0, 1, Event.ENOUGH, 0, False),
+        (job(retries=2, exitcodes=(0, 1)), Death(FAILED, 0.0, ACT), 0, 1, Event.ENOUGH, 0, True),
+        (job(retries=2, no_retry=(1,)), Death(FAILED, 0.0, ACT), 0, 1, Event.ENOUGH, 0, True),
+        (job(retries=2, no_retry=(2,)), Death(FAILED, 0.0, ACT), 0, 1, Event.LATER, 0, False),
+        (job(retries=2), Death(KILLED, 9.0, ACT, unwell="ran too long"), 0, 1, Event.LATER, 0, False),
+        (job(retries=2), Death(CLEAN, 9.0, ACT, unwell="ran too long"), 0, 1, Event.LATER, 0, False),
+        (job(retries=2), Death(KILLED, 9.0, ACT, unwell="ran too long", attempt=3), 0, 1, Event.HOPELESS, 0, True),
+        (job(retries=2), Death(FAILED, 0.0, TRM), 0, 1, Event.ENOUGH, 0, False),
+        (job(retries=2), Death(int(signal.SIGPIPE), 0.0, ACT, done_with=True), 0, 1, Event.ENOUGH, 0, True),
+        (job(no_retry=(1,), autorestart="unexpected"), Death(FAILED, 0.0, ACT), 0, 1, Event.ENOUGH, 0, True),
         # its consumers have finished: however it ended
         (job(autorestart="unexpected"), Death(int(signal.SIGPIPE), 0.0, ACT, done_with=True), 0, 1, Event.ENOUGH, 0, True),
         (job(), Death(int(signal.SIGPIPE), 0.0, TRM, done_with=True), 0, 1, Event.ENOUGH, 0, False),  # trm is not finished
@@ -79,6 +96,16 @@ def test_the_reason_of_an_end_names_the_limit_that_was_met() -> None:
     assert early.reason == "exit status 1 after 0.25 s, before startsecs (1 s) were over"
     assert "gave up after 4 failed starts in a row (startretries: 3)" in after_death(service(), Death(FAILED, 0.25, ACT), 3, 1).reason
     assert "10 starts within 60 s" in after_death(service(), Death(CLEAN, 5.0, ACT), 0, 10).reason
+
+
+def test_attempts_of_a_job_are_counted_for_a_person_and_wait_ever_longer() -> None:
+    spec = job(retries=3, backoff_s=1.0, backoff_max_s=3.0)
+    verdicts = [after_death(spec, Death(FAILED, 5.0, ACT, attempt=number), 0, 1, jitter=0.0) for number in (1, 2, 3, 4)]
+    assert [verdict.delay_s for verdict in verdicts] == [1.0, 2.0, 3.0, 0.0]
+    assert verdicts[1].reason == "exit status 1; attempt 2 of 4"
+    assert verdicts[3].reason == "exit status 1; gave up after 4 attempts (retries: 3)"
+    hopeless = after_death(job(retries=3, no_retry=(1,)), Death(FAILED, 5.0, ACT), 0, 1)
+    assert hopeless.reason == "exit status 1; not tried again (no_retry)"
 
 
 def test_delays_double_from_the_first_to_the_longest() -> None:
