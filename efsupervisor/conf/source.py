@@ -34,9 +34,11 @@ def read_trusted(path: str, findings: Adds, system: System, uid: int) -> bytes |
             return _read(system, fd) if trusted else None
         finally:
             system.close(fd)
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        findings.add(0, "", f"cannot be read: {error.strerror if isinstance(error, OSError) else error}")
-        return None
+    except OSError as error:
+        findings.add(0, "", f"cannot be read: {error.strerror}")
+    except ValueError:
+        findings.add(0, "", "cannot be read: no path holds a zero byte")
+    return None
 
 
 def distrust(about: os.stat_result, uid: int, private: Callable[[int, int], bool] = lambda _gid, _uid: False) -> str:

@@ -73,6 +73,9 @@ def document(version: str = __version__) -> Json:
     verbs = list(VERBS.values())
     kinds = [Manner, Health, Overview, TaskPage, Tasks, Fault, Answer, *verbs]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
+    for described in components.values():  # docstrings, which Python 3.13 has without their indentation
+        if "description" in described:
+            described["description"] = inspect.cleandoc(described["description"])
     schema = dict(zip([getattr(kind, "__name__", "Answer") for kind in kinds[:7]], schemas, strict=False))
     manner = components.pop("Manner")["properties"]
     components["Posted"] = _posted(manner, dict(zip([verb.name for verb in verbs], schemas[7:], strict=True)))
@@ -103,6 +106,8 @@ def text() -> str:
     return json.dumps(document(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+_RFC_9110 = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Names that Python has since 3.13; the document is the same for all."""
 _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 256}}
 _NAMES = {
     "name": "names",
@@ -140,7 +145,7 @@ def _responses(schema: Json, public: bool) -> Json:
     if public:
         return responses
     statuses = {verdict.http_status for code, verdict in TABLE.items() if code is not Code.OK} | {401, 405, 411, 413, 415, 421, 429}
-    return responses | {str(status): _content(HTTPStatus(status).phrase, fault) for status in sorted(statuses)}
+    return responses | {str(status): _content(_RFC_9110.get(status) or HTTPStatus(status).phrase, fault) for status in sorted(statuses)}
 
 
 def _content(description: str, schema: Json) -> Json:

@@ -108,7 +108,7 @@ def test_what_is_no_regular_file_is_refused_without_reading_it(file: Path) -> No
 
 def test_a_file_that_is_not_there_is_refused(file: Path) -> None:
     assert refusal(f"{file}.not") == f"{file}.not: cannot be read: No such file or directory"
-    assert refusal("a\0b") == "a\\x00b: cannot be read: embedded null byte"
+    assert refusal("a\0b") == "a\\x00b: cannot be read: no path holds a zero byte"
 
 
 def test_no_descriptor_is_left_open(file: Path) -> None:
