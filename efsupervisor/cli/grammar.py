@@ -227,21 +227,45 @@ def tail(names: tuple[str, ...], follow: bool, lines: int, stream: str, prefix: 
     return of_tasks(session().core, verbs.some(names), wish, sys.stdout.buffer, output().look)
 
 
-@root.command(epilog="NAME is a task, a group or a pattern; `efctl log daemon` shows the supervisor's own log, also when it does not run.")
+_LOG_EPILOG = (
+    "NAME is a task, a group or a pattern; `efctl log daemon` is the supervisor's own log. Both work when the supervisor does not run. "
+    "WHEN is how long ago (90s, 10m, 2h, 3d), a time (2026-11-24T10:00, 10:00) or an offset in bytes; times are known to about a second."
+)
+
+
+@root.command(epilog=_LOG_EPILOG)
 @click.argument("name", metavar="NAME|daemon", shell_complete=_complete.names)
-@click.option("-n", "--lines", type=click.IntRange(0, _MAX_LINES), default=100, show_default=True, help="How many of the last lines.")
-@click.option("--since", type=click.IntRange(0), default=None, metavar="OFFSET", help="From this byte of the journal on, instead of the last lines.")
+@click.option("-n", "--lines", type=click.IntRange(0, _MAX_LINES), default=None, help="The last so many; 100, with --grep all that match.")
+@click.option("--since", default="", metavar="WHEN", help="From there on, instead of the last lines.")
+@click.option("--until", default="", metavar="WHEN", help="Up to there.")
+@click.option("--grep", default="", metavar="RE", help="Only lines that match this regular expression (Python's).")
 @click.option("--all", "whole", is_flag=True, help="The whole log, as far as it is kept.")
 @click.option("--run", "number", type=click.IntRange(1), default=None, metavar="NUMBER", help="What one run wrote; `efctl history` has the numbers.")
 @_follow
 @_stream
 @_raw
 @_json
-def log(name: str, lines: int, since: int | None, whole: bool, number: int | None, follow: bool, stream: str, raw: bool, as_json: bool) -> int:
-    """Show the log of a task, or of the supervisor."""
+def log(
+    name: str,
+    lines: int | None,
+    since: str,
+    until: str,
+    grep: str,
+    whole: bool,
+    number: int | None,
+    follow: bool,
+    stream: str,
+    raw: bool,
+    as_json: bool,
+) -> int:
+    """Show the log of a task, or of the supervisor; look through it by time and text."""
     from efsupervisor.cli.tail import Wish, daemon_log, of_tasks, run  # late on purpose
 
-    wish = Wish(stream, lines, 0 if whole else since, follow, False, raw, as_json)
+    wish = Wish(stream, 100 if lines is None else lines, 0 if whole else None, follow, False, raw, as_json)
+    if since.isascii() and since.isdigit() and not (until or grep or lines is not None):
+        wish = wish._replace(since=min(int(since[:20]), 1 << 62))
+    elif since or until or grep:
+        return _search(name, wish, lines, (since, until, grep), number)
     if name == "daemon":
         path = os.path.join(session().place.var, "log", "efsupervisord.log")
         return run({"daemon": daemon_log(path)}, wish._replace(stream="daemon"), sys.stdout.buffer, output().look)
@@ -249,7 +273,28 @@ def log(name: str, lines: int, since: int | None, whole: bool, number: int | Non
         from efsupervisor.cli.run_log import of_run  # late on purpose
 
         return of_run(session().core, name, number, wish, sys.stdout.buffer, output().look)
-    return of_tasks(session().core, verbs.some([name]), wish, sys.stdout.buffer, output().look)
+    try:
+        return of_tasks(session().core, verbs.some([name]), wish, sys.stdout.buffer, output().look)
+    except EfError as error:
+        if error.code is not Code.NOT_RUNNING:
+            raise
+        return _search(name, wish, None if whole or wish.since else wish.lines, (since, until, grep), number)
+
+
+def _search(name: str, wish: Any, last: int | None, words: tuple[str, str, str], number: int | None) -> int:
+    from efsupervisor.cli import search  # late on purpose, as every command's own work here
+
+    if name == "daemon":
+        raise EfError("the supervisor's own log is a plain file and not searched by efctl: use grep, or `efctl log daemon --all`", Code.USAGE)
+    what = search.hunt(*words, last)
+    if what.until is not None and wish.follow:
+        raise EfError("--follow goes on for ever and --until ends: say one of them", Code.USAGE)
+    if number is not None:
+        what = search.within(what, wish, session().core, name, number)
+    folders = search.folders_of(
+        session().place.var, verbs.some([name]), lambda names: [row.name for row in session().core.status(names)], wish.stream
+    )
+    return search.run(folders, what, wish, sys.stdout.buffer, output().look)
 
 
 @root.command(epilog=NAMES)

@@ -62,7 +62,7 @@ def of_tasks(client: Client, names: Sequence[str], wish: Wish, out: BinaryIO, lo
 
 def run(readers: dict[str, Reader], wish: Wish, out: BinaryIO, look: Look = PLAIN, connection: Callable[[], int] = lambda: -1) -> int:
     """Tail these journals.  connection: a descriptor that has news when the Core ends, -1 for none."""
-    tails = [Tail(name, reader, _shape(name, number, readers, wish, look), wish, out) for number, (name, reader) in enumerate(readers.items())]
+    tails = [Tail(name, reader, shape(name, number, readers, wish, look), wish, out) for number, (name, reader) in enumerate(readers.items())]
     for each in tails:
         each.begin()
     while wish.follow:
@@ -79,7 +79,7 @@ def run(readers: dict[str, Reader], wish: Wish, out: BinaryIO, look: Look = PLAI
     return 0
 
 
-def _shape(name: str, number: int, names: Iterable[str], wish: Wish, look: Look) -> list[Callable[..., bytes]]:
+def shape(name: str, number: int, names: Iterable[str], wish: Wish, look: Look) -> list[Callable[..., bytes]]:
     """The filters through which a task's bytes go, one after the other."""
     if wish.as_json:
         return []

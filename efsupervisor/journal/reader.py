@@ -26,6 +26,9 @@ from efsupervisor.journal.folder import Folder, is_sealed, named
 from efsupervisor.journal.fragments import Fragment
 from efsupervisor.system import System
 
+NOTED_WITHIN_NS = 2 * 10**9
+"""A writer that is alive notes the time about once a second."""
+
 _Answer = TypeVar("_Answer")
 
 
@@ -118,6 +121,14 @@ class Reader:
         """
         return self._below(lambda folder: self._at_time(folder, wall_ns), 0)
 
+    def by_time(self, wall_ns: int) -> int:
+        """An offset before which all lies that was written up to that time: the first index entry that is not earlier; the end without one.
+
+        An entry is written within a second or so of the bytes before it, so one that is much later than the time says nothing of it: then it is the
+        entry before, or the oldest byte.
+        """
+        return self._below(lambda folder: self._by_time(folder, wall_ns), 0)
+
     def time_of(self, offset: int) -> tuple[int, int]:
         """(end, wall_ns): the byte at `offset` was written at that time or shortly before, and so was all up to `end`; (offset + 1, 0) when the
         index does not know."""
@@ -207,6 +218,17 @@ class Reader:
                         return found
                     found = entry.offset
         return found
+
+    def _by_time(self, folder: Folder, wall_ns: int) -> int:
+        bases = folder.bases()
+        before = bases[0] if bases else 0
+        for base in bases:
+            with contextlib.closing(index.entries(folder, base)) as entries:
+                for entry in entries:
+                    if entry.wall_ns >= wall_ns:
+                        return entry.offset if entry.wall_ns - wall_ns < NOTED_WITHIN_NS else before
+                    before = entry.offset
+        return self._find_end(folder)
 
     def _time_of(self, folder: Folder, offset: int) -> tuple[int, int]:
         bases = folder.bases()

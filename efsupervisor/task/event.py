@@ -33,6 +33,7 @@ SPOOL_SEGMENT = 1 << 20
 PARSE_BYTES = 64 << 10
 LAST_LINES = 50
 ALERT_GAP_S = 0.5
+TEND_S = 1.0
 HINT_BYTES = 256 << 10
 
 
@@ -71,6 +72,7 @@ class EventStdIn(FlowStdIn):
         self._unsaid = 0
         self._during = b""
         self._alert_timer: Timer | None = None
+        self._tend_timer: Timer | None = None
         self._outstanding = 0
         self._unsent_events = 0
         self._dirty = False
@@ -233,7 +235,20 @@ class EventStdIn(FlowStdIn):
         there = self._err.end - self.state.err_end
         if there < len(data):
             self._err.append(data[max(0, there) :])
+            if self._tend_timer is None:
+                self._tend_timer = self.seat.reactor.after(TEND_S, self._tend)
         self.state.err_end += len(data)
+
+    def _tend(self) -> None:
+        """The stderr journal's index and retention, once a second while messages come; as for any other output."""
+        self._tend_timer = None
+        output, now_ns = self.seat.spec.kept("err"), self.seat.system.wall_ns()
+        self._err.limit(segment_bytes=output.segment_bytes, max_event=1 << 20)
+        self._err.index(now_ns)
+        try:
+            self._err.retain(keep_bytes=output.keep_bytes, keep_age_s=output.keep_age_s, needed=1 << 62, wall_ns=now_ns, hard_bytes=0)
+        except OSError as error:
+            self.seat.ill("retention", f"old segments of stderr cannot be removed: {error.strerror}")
 
     def _hear(self, messages: list[bytes]) -> None:
         """A message of an event task is an alert, with the event in progress; bursts are told together."""
@@ -394,6 +409,7 @@ class EventStdIn(FlowStdIn):
             writer = Writer(seat.paths.dead_journal, system=seat.system, segment_bytes=64 << 20, max_event=16 << 20, boot_id=seat.boot)
             try:
                 writer.append(msgspec.json.encode(letter) + b"\n")
+                writer.index(seat.system.wall_ns())
             finally:
                 writer.close()
             seat.system.fault("dead:appended")
@@ -511,6 +527,9 @@ class EventStdIn(FlowStdIn):
             self._tell_messages()
             if self._alert_timer is not None:
                 self._alert_timer.cancel()
+        if self._tend_timer is not None:
+            self._tend_timer.cancel()
+            self._tend()
         self.seat.system.close(self._err_fd)
         self._spool.close()
         self._spooled.close()

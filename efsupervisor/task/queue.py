@@ -75,7 +75,9 @@ def _put_once(writer: Writer, folder: str, ids: int, put_id: str, event: bytes, 
     if system.pwrite(ids, record, last_whole) != len(record):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     system.fault("put:noted")
-    return writer.append(event)
+    offset = writer.append(event)
+    writer.index(system.wall_ns())
+    return offset
 
 
 def _stands(folder: str, offset: int, event: bytes, system: Real) -> bool:

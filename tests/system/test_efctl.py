@@ -268,3 +268,15 @@ def test_the_supervisor_is_shut_down_by_command(tmp_path: Path) -> None:
         assert json.loads(efctl(made, "shutdown", "--json"))[0]["ok"] is True
         assert made.await_core_end() == 0
         efctl(made, "status", status=TABLE[Code.NOT_RUNNING].exit_status)
+
+
+def test_a_log_is_looked_through_by_time_and_text_with_and_without_a_supervisor(made: Supervisor) -> None:
+    until(lambda: "tick 30\n" in efctl(made, "log", "clock", "--grep", "tick 30$"), 20, made.story)
+    rows = json.loads(efctl(made, "log", "clock", "--since", "1h", "--grep", r"tick \d$", "--json"))
+    assert [row["text"] for row in rows] == [f"tick {number}" for number in range(1, 10)]
+    assert efctl(made, "log", "clock", "--until", "1h") == ""
+    assert len(efctl(made, "log", "all", "--grep", "tick 2[0-4]", "-n", "2").splitlines()) == 4
+    efctl(made, "shutdown")
+    until(lambda: made.efctl("status").returncode == TABLE[Code.NOT_RUNNING].exit_status, 15, made.story)
+    assert efctl(made, "log", "clock", "--grep", r"tick \d$").splitlines() == [row["text"] for row in rows]
+    assert efctl(made, "log", "clock", "-n", "1").startswith("tick ")

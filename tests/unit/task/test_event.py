@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from efsupervisor.conf.schema import InputSpec
+from efsupervisor.conf.schema import InputSpec, OutputSpec
 from efsupervisor.journal import Reader
 from efsupervisor.messages import Alert
 from efsupervisor.states import Protocol
@@ -212,6 +213,23 @@ def test_an_event_over_max_event_is_a_dead_letter_and_the_next_one_goes(lay: Lay
     assert table.program.read() == LINES[0]
     (letter,) = map(json.loads, journal(table.paths.dead_journal).splitlines())
     assert (letter["offset"], letter["length"], len(base64.b64decode(letter["event"]))) == (0, 5001, 1000)
+    sitting.rest()
+
+
+def test_messages_are_found_by_time_and_old_ones_go_as_any_output_does(lay: Lay) -> None:
+    table = lay(window=2)
+    table.task = replace(table.task, output=OutputSpec(segment_bytes=1 << 16, keep_bytes=1 << 17))
+    sitting = served(table, *LINES)
+    assert table.program is not None
+    for _ in range(40):
+        table.program.say(b"m" * 16_000 + b"\n")
+        sitting.turn()
+        table.clock.now += 1.1
+        sitting.turn()
+    reader = Reader(table.paths.err_journal, system=REAL)
+    assert 0 < reader.end() - reader.first() < 1 << 18
+    assert reader.time_of(reader.first())[1] > 0
+    reader.close()
     sitting.rest()
 
 
