@@ -341,6 +341,11 @@ def short_id(name: str) -> str:
     return base64.b32encode(hashlib.sha256(folded(name).encode()).digest())[:12].decode().lower()
 
 
+def ticket_of(words: str) -> str:
+    """Sixteen hex digits that name a wish; the same for the same words, empty for none."""
+    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:16] if words else ""
+
+
 def write_whole(system: Real, path: str, data: bytes, mode: int = 0o600) -> None:
     """Replace a small file in one step: a reader sees the old content or the new one, never a part.
 

@@ -199,7 +199,7 @@ def _schedules(answer: call.Schedules, look: Look) -> str:
             render.moment(row.last_wall) if row.last_outcome else "-",  # without an outcome it is the time since which it is watched
             row.origin,
             _deed(row),
-            row.last_outcome,
+            row.last_outcome + _in_the_way(row),
         )
         for row in answer.rows
     ]
@@ -208,9 +208,17 @@ def _schedules(answer: call.Schedules, look: Look) -> str:
 
 def _deed(row: ScheduleRow) -> str:
     parts = [f"{word} {','.join(names)}" for word, names in (("act", row.spec.act), ("trm", row.spec.trm)) if names]
+    if row.spec.run:
+        parts.append(f"run {','.join(row.spec.run)}")
     if row.spec.task:
         parts.append(f"put {row.spec.task}")
     return "; ".join(parts) or "-"
+
+
+def _in_the_way(row: ScheduleRow) -> str:
+    """Times that wait, and that were left out."""
+    counts = [f"{count} {word}" for count, word in ((row.waiting, "waiting"), (row.skipped, "left out")) if count]
+    return f" ({', '.join(counts)})" if counts else ""
 
 
 def _settings(answer: call.Settings, look: Look) -> str:

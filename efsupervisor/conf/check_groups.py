@@ -30,11 +30,11 @@ def matches(pattern: str, names: Iterable[str]) -> bool:
 class _Known:
     """What a name may stand for, and the patterns that were compared already."""
 
-    def __init__(self, tasks: dict[str, Task], groups: Iterable[str] = (), *, everything: bool = False) -> None:
+    def __init__(self, tasks: dict[str, Task], groups: Iterable[str] = (), *, everything: bool = False, what: str = "") -> None:
         self._tasks = tasks
         self._words = [*(task.spec.name for task in tasks.values()), *groups]
         self._folded = {*map(folded, self._words), *(RESERVED if everything else ())}
-        self._what = "task or group" if everything else "task"
+        self._what = what or ("task or group" if everything else "task")
         self._patterns: dict[str, bool] = {}
 
     def check(self, at: Section, key: str, names: list[str]) -> None:
@@ -70,12 +70,15 @@ def check_groups(draft: Draft, tasks: dict[str, Task]) -> None:
 
 def check_schedules(draft: Draft, tasks: dict[str, Task]) -> None:
     """A schedule says when, does something, and what it names exists."""
-    known = _Known(tasks, (group.spec.name for group in draft.groups), everything=True)
+    groups = [group.spec.name for group in draft.groups]
+    known = _Known(tasks, groups, everything=True)
+    runnable = _Known(tasks, [*groups, *(flow.spec.name for flow in draft.flows)], everything=True, what="flow, task or group")
     fed = {folded(name) for flow in draft.flows for name in flow.spec.consumers}
     for schedule in draft.schedules:
         _check_schedule(schedule)
         known.check(schedule.at, "act", schedule.spec.act)
         known.check(schedule.at, "trm", schedule.spec.trm)
+        runnable.check(schedule.at, "run", schedule.spec.run)
         _check_target(schedule, tasks, fed)
 
 
@@ -83,8 +86,10 @@ def _check_schedule(schedule: Schedule) -> None:
     at = schedule.at
     if "cron" not in at.lines:
         at.add("cron", "is missing; say when, as in `0 3 * * *` for three o'clock each night")
-    if not {"act", "trm", "put", "task"} & at.lines.keys():
-        at.add("", "does nothing; say what is to happen with act, trm, or task and put")
+    if not {"act", "trm", "put", "task", "run"} & at.lines.keys():
+        at.add("", "does nothing; say what is to happen with act, trm, run, or task and put")
+    if schedule.spec.overlap == "replace" and schedule.spec.missed == "all":
+        at.add("overlap", "replace would end each run that `missed: all` makes for the next one; say missed: once")
     if "put" in at.lines and "task" not in at.lines:
         at.add("put", "needs `task`, whose input queue it goes into")
     if "task" in at.lines and "put" not in at.lines:

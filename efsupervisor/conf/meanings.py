@@ -329,8 +329,19 @@ SCHEDULE: dict[str, Meaning] = {
     "trm": Meaning("name or list", "none", "tasks, groups or patterns that are stopped"),
     "task": Meaning("name", "none", "task into whose input queue ``put`` goes"),
     "put": Meaning("text", "none", "event for ``task``; ``{time}`` in it is replaced by the time that was due"),
-    "missed": Meaning("word", "skip", "times that passed while no supervisor ran: ``skip`` them, or ``once`` for one run in place of them all"),
+    "missed": Meaning(
+        "word",
+        "skip",
+        "times that passed while no supervisor ran: ``skip`` them, ``once`` for one run in place of them all, ``all`` runs the last 100 one by one",
+    ),
     "enabled": Meaning("true or false", "true", "whether it is followed"),
+    "run": Meaning("name or list", "none", "flows that are run to their end with all their parts, or groups of jobs"),
+    "overlap": Meaning(
+        "word",
+        "forbid",
+        "a time at which a job of ``act`` or ``run`` is not at its end: ``forbid`` leaves it out, ``queue`` lets it wait (100 at most), ``replace`` "
+        "stops what runs",
+    ),
 }
 
 SECTIONS: dict[str, dict[str, Meaning]] = {

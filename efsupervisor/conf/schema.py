@@ -264,7 +264,9 @@ class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     cron: five fields, or six with seconds first, as cronsim reads them.  timezone: an IANA name, empty for the machine's.  act, trm: tasks or
     groups to start or to stop.  task with put: an event to put into that task's input queue; `{time}` in it is replaced by the time that was due
-    (ISO 8601). missed: what happens to times that passed while no supervisor ran: `skip`, or `once` for one run in place of them all.
+    (ISO 8601). missed: what happens to times that passed while no supervisor ran: `skip`, `once` for one run in place of them all, or `all`.
+    run: flows or groups that are run to their end.  overlap: what becomes of a time at which the jobs of the last are not at their end: `forbid`,
+    `queue` or `replace`.
     """
 
     name: str
@@ -276,6 +278,8 @@ class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True):
     put: str = ""
     missed: str = "skip"
     enabled: bool = True
+    run: list[str] = []
+    overlap: str = "forbid"
 
 
 class WebSpec(msgspec.Struct, frozen=True, kw_only=True):

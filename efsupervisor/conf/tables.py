@@ -204,8 +204,10 @@ SCHEDULE: dict[str, Field] = {
     "trm": names,
     "task": one_name,
     "put": one(convert.event),
-    "missed": choice("skip", "once"),
+    "missed": choice("skip", "once", "all"),
     "enabled": one(convert.boolean),
+    "run": names,
+    "overlap": choice("forbid", "queue", "replace"),
 }
 
 WEB: dict[str, Field] = {

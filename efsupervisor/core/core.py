@@ -26,6 +26,7 @@ from efsupervisor.core import adoption
 from efsupervisor.core.descriptors import SIGNALS, Descriptors
 from efsupervisor.core.ending import Ending
 from efsupervisor.core.fifos import Fifos
+from efsupervisor.core.flow_runs import FlowRuns
 from efsupervisor.core.home import Home
 from efsupervisor.core.ordering import BEGINS, Ordering
 from efsupervisor.core.orders import Orders
@@ -127,6 +128,7 @@ class Core:
             leave=store.abandon,
             status_of=self._reaper.status,
         )
+        self.flow_runs = FlowRuns(self)
         self.timetable = Timetable(self.reactor, system, log, store, self)
         self.ordering = Ordering(self.registry, log, self._fork, self._stop_now, self._held)
         self._end = Ending(self, self._workers.hurry)
@@ -155,6 +157,7 @@ class Core:
         self._begin_all()
         self.watchdog.start()
         self.services.start(len(self.config.tasks) - adopted)
+        self.flow_runs.resume()
         self.timetable.keep(self.config.schedules)
         self._reaping.wake()
         former = self.home.former

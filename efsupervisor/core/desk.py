@@ -30,7 +30,7 @@ from efsupervisor.core.journals import journal_of, read
 from efsupervisor.core.memory import Asked, Asker, Memory
 from efsupervisor.core.registry import ALL
 from efsupervisor.core.showing import Showing
-from efsupervisor.core.tasks import Task, clipped, row, ticket_of
+from efsupervisor.core.tasks import Task, clipped, row
 from efsupervisor.core.upgrade import Upgrade
 from efsupervisor.core.waiting import Pending
 from efsupervisor.errors import Code, EfError
@@ -60,6 +60,7 @@ from efsupervisor.messages import (
     ReadRequest,
     RereadRequest,
     RestartRequest,
+    RunFlowRequest,
     ScaleRequest,
     SchedulesRequest,
     ServicesRequest,
@@ -78,6 +79,7 @@ from efsupervisor.messages import (
     VersionRequest,
 )
 from efsupervisor.states import Goal, Kind
+from efsupervisor.system import ticket_of
 
 MAX_ID = 200
 MAX_ASKED_BY = 200
@@ -113,6 +115,7 @@ class Desk:
             ActRequest: self._act,
             TrmRequest: lambda asked, request: self._goal(asked, request, Goal.TRM, core.trm_task),
             RestartRequest: lambda asked, request: self._goal(asked, request, Goal.ACT, core.restart_task),
+            RunFlowRequest: self._run_flow,
             PutRequest: self._put,
             ClearRequest: self._clear,
             ClearLogRequest: self._clear_logs,
@@ -206,6 +209,14 @@ class Desk:
             if endless:
                 raise EfError(f"{endless[0]} is a service and never completes: only jobs (`kind: job`) can be waited for until then", Code.BAD_STATE)
         self._goal(asked, request, Goal.ACT, queue)
+
+    def _run_flow(self, asked: Asked, request: RunFlowRequest) -> None:
+        if request.wait:
+            self._core.flow_runs.begin(request.flow, str(asked), request.id, lambda done: asked.reply(done_frames(request.id, done)))
+            return
+        self._core.flow_runs.begin(request.flow, str(asked), request.id, lambda _done: None)
+        sentence = f"run {ticket_of(request.id)} begins"
+        asked.reply(done_frames(request.id, [Outcome(task=request.flow[:64], ok=True, sentence=sentence)]))
 
     def _goal(self, asked: Asked, request: ActRequest | TrmRequest | RestartRequest, goal: Goal, queue: Callable[..., None]) -> None:
         tasks, unknown = self._core.registry.named(request.names)

@@ -11,7 +11,7 @@ The clock.  Each schedule has a `floor`: what is due at or before it was dealt w
 floor to now.  When the clock goes back the floor stays, so no time comes twice, and nothing is due until the clock is past the floor again.  A floor
 that lies more than FAR_S ahead is a clock that was wrong and has been set right: it comes down to the present.  When the clock leaps forward, or no
 supervisor ran, the times in between are missed: `missed: skip` leaves out those that are more than LATE_S late, `missed: once` runs the latest of
-them in place of all.
+them in place of all, `missed: all` gives each of them, the last MAX_WAITING at most.
 
 cronsim and zoneinfo are loaded with the first schedule, not before: the Core is forked for every worker.
 
@@ -24,11 +24,13 @@ import functools
 import itertools
 import math
 import os
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 
 from efsupervisor.conf.schema import ScheduleSpec
+from efsupervisor.core.overlap import MAX_WAITING
 from efsupervisor.system import short_id
 
 LOOK_S = 60.0
@@ -50,11 +52,13 @@ _WINDOWS_S = (3600.0, 86400.0, 40 * 86400.0, 400 * 86400.0)
 
 
 class Due(NamedTuple):
-    """A schedule to run now.  wall: the time that was due, the latest of those that were missed.  missed: how many earlier ones it stands for."""
+    """A schedule to run now.  wall: the time that was due, the latest of those that were missed.  missed: how many earlier ones it stands for (under
+    `missed: all`, how many older ones are left out).  backlog: it is one of several that are given together."""
 
     spec: ScheduleSpec
     wall: float
     missed: int
+    backlog: bool = False
 
 
 def fault(spec: ScheduleSpec) -> str:
@@ -181,7 +185,7 @@ class Schedules:
 
     def due(self, now_wall: float) -> list[Due]:
         """What is to run now, in order of time; each time is given once, also when the clock goes back."""
-        found = [due for entry in self._entries.values() if (due := _dealt_with(entry, now_wall)) is not None]
+        found = [due for entry in self._entries.values() for due in _dealt_with(entry, now_wall)]
         return sorted(found, key=lambda due: due.wall)
 
     def look_in_s(self, now_wall: float) -> float:
@@ -193,37 +197,46 @@ class Schedules:
         return len(self._entries)
 
 
-def _dealt_with(entry: _Entry, now_wall: float) -> Due | None:
+def _dealt_with(entry: _Entry, now_wall: float) -> list[Due]:
     """What of one schedule is to run; its floor is raised to now."""
     if entry.floor > now_wall + FAR_S:
         entry.floor = now_wall
         entry.next = next_after(entry.spec, now_wall)
     if not entry.next or entry.next > now_wall:
-        return None
-    latest, passed = _latest(entry, now_wall)
-    entry.floor = max(latest, now_wall)
+        return []
+    last, passed = _passed(entry, now_wall)
+    entry.floor = max(last[-1], now_wall)
     entry.next = next_after(entry.spec, entry.floor)
-    if entry.spec.missed != "once" and now_wall - latest > LATE_S:
-        return None
-    return Due(entry.spec, latest, passed - 1)
+    if entry.spec.missed == "all":
+        older = passed - len(last)
+        return [Due(entry.spec, at, older if at == last[0] else 0, backlog=len(last) > 1) for at in last]
+    if entry.spec.missed != "once" and now_wall - last[-1] > LATE_S:
+        return []
+    return [Due(entry.spec, last[-1], passed - 1)]
 
 
-def _latest(entry: _Entry, now_wall: float) -> tuple[float, int]:
-    """The latest time up to now, and how many there were since the floor; a long absence is looked at from its end."""
-    latest, passed = entry.next, 1
+def _passed(entry: _Entry, now_wall: float) -> tuple[list[float], int]:
+    """The last MAX_WAITING times up to now, and how many there were since the floor; a long absence is looked at from its end."""
+    last, passed = deque([entry.next], MAX_WAITING), 1
     for at in _times(entry.spec.cron, _zone(entry.spec.timezone), entry.next):
         if at > now_wall:
             break
-        latest, passed = at, passed + 1
+        last.append(at)
+        passed += 1
         if passed >= MOST_MISSED:
-            return _near_the_end(entry, now_wall, latest), passed
-    return latest, passed
+            return _near_the_end(entry, now_wall, list(last)), passed
+    return list(last), passed
 
 
-def _near_the_end(entry: _Entry, now_wall: float, latest: float) -> float:
+def _near_the_end(entry: _Entry, now_wall: float, known: list[float]) -> list[float]:
+    """The last of very many; fewer than MAX_WAITING where they are far apart."""
+    near: list[float] = []
     for window_s in _WINDOWS_S:
-        found = _times(entry.spec.cron, _zone(entry.spec.timezone), max(latest, now_wall - window_s))
-        times = list(itertools.takewhile(lambda at: at <= now_wall, found))
-        if times:
-            return times[-1]
-    return latest
+        begin = max(known[-1], now_wall - window_s)
+        found = _times(entry.spec.cron, _zone(entry.spec.timezone), begin)
+        near = list(deque(itertools.takewhile(lambda at: at <= now_wall, found), MAX_WAITING))
+        if begin == known[-1]:
+            return [*known, *near][-MAX_WAITING:]
+        if len(near) == MAX_WAITING:
+            break
+    return near or known

@@ -146,6 +146,9 @@ class Showing:
                     next_wall=core.timetable.next_wall(spec.name),
                     last_wall=last.wall if last else 0.0,
                     last_outcome=last.outcome if last else "",
+                    running=last.running if last else 0.0,
+                    waiting=len(last.waiting) if last else 0,
+                    skipped=last.skipped if last else 0,
                 )
             )
         return paged(rows, lambda part, more: SchedulesReply(id=request.id, rows=part, more=more))
@@ -205,7 +208,8 @@ class Showing:
     def _names(self, words: list[str]) -> Iterable[str]:
         """Task names for words; a word that is no task's any more stands for itself, for what happened to it is still known."""
         tasks, unknown = self._core.registry.named(words)
-        return [task.name for task in tasks] + [outcome.task for outcome in unknown if not set("*?[").intersection(outcome.task)]
+        flows = [f"flow {name}" for name in map(self._core.flow_runs.known, words) if name]
+        return [*(task.name for task in tasks), *flows, *(outcome.task for outcome in unknown if not set("*?[").intersection(outcome.task))]
 
 
 def _chosen(words: list[str], flows: list[FlowSpec]) -> list[FlowSpec]:

@@ -29,7 +29,7 @@ from efsupervisor.conf.schema import FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
 from efsupervisor.core import store_file as file
 from efsupervisor.core.store_listings import Alerts, Listing, Row, Runs
 from efsupervisor.core.store_opening import Opened, Says, opened, opened_again, reason
-from efsupervisor.core.store_rows import Intent, Kept, Key, Kind, LastTime, Mark, Saved, Scale, Setting, collected, encode
+from efsupervisor.core.store_rows import FlowRun, Intent, Kept, Key, Kind, LastTime, Mark, Saved, Scale, Setting, collected, encode
 from efsupervisor.core.store_schema import PUT
 from efsupervisor.errors import Code, EfError
 from efsupervisor.messages import EventRow, RunRow
@@ -173,9 +173,22 @@ class Store:
         else:
             self._put(Kind.SCALE, short_id(scale.task), scale)
 
-    def scheduled(self, schedule: str, wall: float, outcome: str = "") -> None:
-        """A schedule was due at `wall` and is dealt with (also when it was skipped).  Flush before acting: then a crash cannot make it run twice."""
-        self._put(Kind.TIME, short_id(schedule), LastTime(schedule=schedule, wall=wall, outcome=outcome))
+    def scheduled(self, last: LastTime) -> None:
+        """A schedule was due and is dealt with (also when it was skipped).  Flush before acting: then a crash cannot make it run twice."""
+        self._put(Kind.TIME, short_id(last.schedule), last)
+
+    def last_time(self, schedule: str) -> LastTime | None:
+        """What was saved of a schedule's times."""
+        each = self._kept.get((Kind.TIME, short_id(schedule)))
+        return msgspec.json.decode(each.value, type=LastTime) if each is not None else None
+
+    def put_run(self, run: FlowRun) -> None:
+        """This is run now."""
+        self._put(Kind.RUN, short_id(run.name), run)
+
+    def del_run(self, name: str) -> None:
+        """It is over."""
+        self._del(Kind.RUN, short_id(name))
 
     def ran(self, row: RunRow) -> RunRow:
         """One ended run for the history; given back with its number, which counts up and is never used twice."""

@@ -30,6 +30,7 @@ class Kind(enum.StrEnum):
     TIME = "time"
     MARK = "mark"
     SCALE = "scale"
+    RUN = "run"
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +52,24 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LastTime(msgspec.Struct, frozen=True, kw_only=True):
-    """When a schedule was last due and worked, wall clock seconds, and what came of it."""
+    """When a schedule was last due and worked, wall clock seconds, and what came of it.  running: the due time whose run is under way, 0 for none;
+    waiting: due times whose runs wait for it; skipped: how many times were left out."""
 
     schedule: str
     wall: float
     outcome: str = ""
+    running: float = 0.0
+    waiting: tuple[float, ...] = ()
+    skipped: int = 0
+
+
+class FlowRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A flow or a group that is run to its end now.  ticket: its id, which the runs of its parts have too.  cause: who wanted it."""
+
+    name: str
+    ticket: str
+    cause: str = ""
+    began: float = 0.0
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +102,7 @@ class Saved(msgspec.Struct, kw_only=True):
     times: dict[str, LastTime] = {}
     complete: bool = True
     scales: dict[str, Scale] = {}
+    runs: list[FlowRun] = []
 
 
 TYPES: dict[Kind, type[msgspec.Struct]] = {
@@ -100,6 +115,7 @@ TYPES: dict[Kind, type[msgspec.Struct]] = {
     Kind.TIME: LastTime,
     Kind.MARK: Mark,
     Kind.SCALE: Scale,
+    Kind.RUN: FlowRun,
 }
 
 Key = tuple[Kind, str]
@@ -157,4 +173,6 @@ def collected(kept: dict[Key, Kept], *, complete: bool) -> Saved:
                 found.times[key] = value
             case Scale():
                 found.scales[key] = value
+            case FlowRun():
+                found.runs.append(value)
     return found

@@ -17,7 +17,7 @@ from efsupervisor.core.store import Store
 from efsupervisor.core.tasks import Task, clipped
 from efsupervisor.errors import EfError
 from efsupervisor.log import Log
-from efsupervisor.messages import Alert, Report
+from efsupervisor.messages import Alert, Report, RunRow
 from efsupervisor.reactor import Reactor, Timer
 from efsupervisor.states import DELAY_OVER, Goal, State
 from efsupervisor.system import Real
@@ -26,6 +26,10 @@ from efsupervisor.task.policy import describe
 STATE = "state"
 REMOTE = "remote"
 """An event of somebody outside."""
+SKIPPED = "skipped"
+"""A time of a schedule at which the run before was not over."""
+FAILED = "failed"
+"""A flow that was run to its end, but not to a good one."""
 LONGEST_WAIT_S = 3600.0
 
 Answer = Callable[[Found], None]
@@ -74,6 +78,18 @@ class Tale:
         """A worker has something that an operator should hear of; it is in the log already."""
         self._log.echo(f"task {task.name}: {alert.what}: {alert.sentence}")
         self.events.publish(alert.what, task.name, alert.wall or self._wall(), sentence=clipped(alert.sentence), event=alert.event, lines=alert.lines)
+        self._soon()
+
+    def failed(self, row: RunRow) -> None:
+        """The run of a flow did not end as it should."""
+        self.events.publish(FAILED, row.task, row.ended, sentence=row.reason)
+        self._soon()
+
+    def skipped(self, task: Task, wall: float, cause: str, sentence: str) -> None:
+        """A time of a schedule was left out.  wall: the time that was due."""
+        self._log.warning(f"task {task.name}: not run: {cause}: {sentence}")
+        self._store.ran(RunRow(number=0, task=task.name, incarnation=0, began=wall, ended=wall, state="SKIPPED", reason=sentence, cause=cause))
+        self.events.publish(SKIPPED, task.name, self._wall(), sentence=f"{cause}: {sentence}")
         self._soon()
 
     def supervisor(self, after: str) -> None:

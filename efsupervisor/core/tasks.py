@@ -11,7 +11,6 @@ a job that ran to its end while somebody killed its worker is not run again. """
 from __future__ import annotations
 
 import enum
-import hashlib
 import os
 from collections.abc import Callable
 from typing import NamedTuple
@@ -147,9 +146,10 @@ def served(task: Task, ticket: str) -> bool:
     return bool(ticket) and task.spec.kind is Kind.JOB and task.report.ticket == ticket
 
 
-def ticket_of(words: str) -> str:
-    """A ticket for a wish that these words name; the same for the same words, empty for none."""
-    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:16] if words else ""
+def under_way(task: Task) -> bool:
+    """A job that runs or is about to; one whose start waits for what does not come by itself is none."""
+    coming = bool(task.waits) and not task.stuck
+    return task.spec.kind is Kind.JOB and (coming or not (task.unmanned or silent(task)))
 
 
 def confirms(goal: Goal, report: Report) -> bool:

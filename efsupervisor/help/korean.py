@@ -134,9 +134,20 @@ TEXTS: dict[str, str] = {
     "Show schedules, when each is due and what came of it last.": "스케줄과 다음 실행 시각, 지난번 결과를 보여 줍니다.",
     "schedules; all without a name": "스케줄. 이름을 주지 않으면 전체",
     "Make or replace an added schedule.": "스케줄을 만들거나, 명령으로 만든 스케줄을 바꿉니다.",
-    "At each time of `cron` it starts the tasks of `act`, stops those of `trm`, and puts the event `put` into the input queue of `task`.": (
-        "`cron`에 맞는 시각마다 `act`의 태스크를 시작하고, `trm`의 태스크를 종료하고, `put`의 이벤트를 `task`의 입력 큐에 넣습니다."
+    "At each time of `cron` it starts the tasks of `act`, stops those of `trm`, runs the flows of `run` to their end, and puts the event `put` into "
+    "the input queue of `task`.": (
+        "`cron`에 맞는 시각마다 `act`의 태스크를 시작하고, `trm`의 태스크를 종료하고, `run`의 플로우를 끝까지 실행하고, "
+        "`put`의 이벤트를 `task`의 입력 큐에 넣습니다."
     ),
+    "flows or groups of jobs that are run to their end": "끝까지 실행할 플로우 또는 작업 그룹",
+    "what becomes of a time while the run before is not over": "앞선 실행이 끝나지 않았을 때 그 시각을 어떻게 할지",
+    "Run a flow, or the jobs of a group, to its end.": "플로우 또는 그룹의 작업들을 끝까지 실행합니다.",
+    "Every part is started: the tasks of the flow and of those that are connected with it through jobs. Answers when all jobs have come to their "
+    "end, with exit status, time, bytes and events of each; the whole has failed when one of them has.": (
+        "플로우의 태스크와 작업(job)을 통해 이어진 태스크를 모두 시작합니다. 모든 작업이 끝나면 각각의 종료 상태, 걸린 시간, 바이트와 이벤트 수를 "
+        "알려 주며, 하나라도 실패하면 전체가 실패입니다."
+    ),
+    "a flow, a group or a pattern that stands for tasks": "플로우, 그룹 또는 태스크를 나타내는 패턴",
     "name of the schedule": "스케줄의 이름",
     "five fields (minute hour day month weekday), or six with seconds first": "다섯 항목(분 시 일 월 요일). 여섯 항목이면 맨 앞이 초",
     "an IANA name such as Asia/Seoul; the machine's when left out": "Asia/Seoul 같은 IANA 시간대 이름. 생략하면 이 컴퓨터의 시간대",

@@ -8,9 +8,9 @@ from msgspec import Meta
 
 from efsupervisor.interface.answers import done
 from efsupervisor.interface.house import House
-from efsupervisor.interface.verb import Settings, SomeNames, TaskName, Verb
+from efsupervisor.interface.verb import Settings, SomeNames, TaskName, Verb, WaitDone
 from efsupervisor.messages.call import Answer, Flows
-from efsupervisor.messages.core import AddFlowRequest, DelFlowRequest, FlowsReply, FlowsRequest
+from efsupervisor.messages.core import AddFlowRequest, DelFlowRequest, FlowsReply, FlowsRequest, RunFlowRequest
 from efsupervisor.states import Role
 
 FlowNames = Annotated[list[str], Meta(max_length=100_000, description="flows, patterns with `*`, or `all`")]
@@ -74,4 +74,26 @@ class FlowDel(Verb, frozen=True, kw_only=True):
         return done(await house.ask(DelFlowRequest(id=house.next_id(), names=self.names)))
 
 
-VERBS = (FlowShow, FlowAdd, FlowDel)
+class FlowRun(Verb, frozen=True, kw_only=True):
+    """Run a flow, or the jobs of a group, to its end.
+
+    Every part is started: the tasks of the flow and of those that are connected with it through jobs.  Answers when all jobs have come to their end,
+    with exit status, time, bytes and events of each; the whole has failed when one of them has.
+    """
+
+    name = "flow.run"
+    role = Role.OPERATE
+    console = "run flow"
+    command = "flow run"
+    positional = ("flow",)
+    changes = True
+    endless = True
+    flow: Annotated[str, Meta(min_length=1, max_length=256, description="a flow, a group or a pattern that stands for tasks")]
+    wait: WaitDone = True
+
+    async def run(self, house: House) -> Answer:
+        """One outcome for each part, and one for the whole."""
+        return done(await house.ask(RunFlowRequest(id=house.next_id(), flow=self.flow, wait=self.wait)))
+
+
+VERBS = (FlowShow, FlowAdd, FlowDel, FlowRun)

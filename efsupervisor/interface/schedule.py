@@ -10,7 +10,7 @@ from efsupervisor.conf.schema import ScheduleSpec
 from efsupervisor.errors import Code, EfError
 from efsupervisor.interface.answers import chosen, done
 from efsupervisor.interface.house import House
-from efsupervisor.interface.verb import Names, SomeNames, Verb
+from efsupervisor.interface.verb import Name, Names, SomeNames, Verb
 from efsupervisor.messages.call import Answer, Schedules
 from efsupervisor.messages.core import DelScheduleRequest, SchedulesReply, SchedulesRequest, SetScheduleRequest
 from efsupervisor.states import Role
@@ -35,7 +35,8 @@ class ScheduleShow(Verb, frozen=True, kw_only=True):
 class ScheduleSet(Verb, frozen=True, kw_only=True):
     """Make or replace an added schedule.
 
-    At each time of `cron` it starts the tasks of `act`, stops those of `trm`, and puts the event `put` into the input queue of `task`.
+    At each time of `cron` it starts the tasks of `act`, stops those of `trm`, runs the flows of `run` to their end, and puts the event `put` into the
+    input queue of `task`.
     """
 
     name = "schedule.set"
@@ -43,6 +44,7 @@ class ScheduleSet(Verb, frozen=True, kw_only=True):
     console = "set schedule"
     command = "schedule set"
     positional = ("schedule", "cron")
+    aliases = {"run": "flows"}
     changes = True
     schedule: Annotated[str, Meta(min_length=1, max_length=256, description="name of the schedule")]
     cron: Annotated[str, Meta(min_length=1, max_length=256, description="five fields (minute hour day month weekday), or six with seconds first")]
@@ -51,18 +53,20 @@ class ScheduleSet(Verb, frozen=True, kw_only=True):
     trm: Names = []
     task: Annotated[str, Meta(max_length=256, description="whose input queue the event of `put` goes into")] = ""
     put: Annotated[str, Meta(max_length=65_536, description="an event; {time} in it stands for the time that was due")] = ""
-    missed: Annotated[Literal["skip", "once"], Meta(description="what becomes of times that passed while no supervisor ran")] = "skip"
+    missed: Annotated[Literal["skip", "once", "all"], Meta(description="what becomes of times that passed while no supervisor ran")] = "skip"
     enabled: Annotated[bool, Meta(description="off: it is kept and does nothing")] = True
+    flows: Annotated[list[Name], Meta(max_length=1000, description="flows or groups of jobs that are run to their end")] = []
+    overlap: Annotated[Literal["forbid", "queue", "replace"], Meta(description="what becomes of a time while the run before is not over")] = "forbid"
 
     async def run(self, house: House) -> Answer:
         """One outcome."""
-        if not (self.act or self.trm or self.task):
-            raise EfError(f"schedule {self.schedule} would do nothing; say `act`, `trm`, or `task` with `put`", Code.USAGE)
+        if not (self.act or self.trm or self.task or self.flows):
+            raise EfError(f"schedule {self.schedule} would do nothing; say `act`, `trm`, `run`, or `task` with `put`", Code.USAGE)
         if bool(self.task) != bool(self.put):
             raise EfError(f"schedule {self.schedule}: `task` and `put` belong together", Code.USAGE)
         spec = ScheduleSpec(
             name=self.schedule, cron=self.cron, timezone=self.timezone, act=self.act, trm=self.trm, task=self.task, put=self.put,
-            missed=self.missed, enabled=self.enabled,
+            missed=self.missed, enabled=self.enabled, run=self.flows, overlap=self.overlap,
         )  # fmt: skip
         return done(await house.ask(SetScheduleRequest(id=house.next_id(), schedule=spec)))
 

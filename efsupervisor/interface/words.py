@@ -136,11 +136,12 @@ def flow_text(row: FlowRow) -> str:
 def schedule_text(row: ScheduleRow) -> str:
     """`night (added) 0 3 * * *: act reports; next 2026-...`."""
     spec = row.spec
-    deeds = [f"{word} {', '.join(names)}" for word, names in (("act", spec.act), ("trm", spec.trm)) if names]
+    deeds = [f"{word} {', '.join(names)}" for word, names in (("act", spec.act), ("trm", spec.trm), ("run", spec.run)) if names]
     deeds += [f"put {spec.put!r} into {spec.task}"] if spec.task else []
     when = f"next {stamp(row.next_wall)}" if spec.enabled and row.next_wall else "off" if not spec.enabled else "never"
     last = f"; last {stamp(row.last_wall)} {row.last_outcome}" if row.last_wall else ""
-    return f"{spec.name} ({row.origin}) {spec.cron}: {', '.join(deeds)}; {when}{last}"
+    left = "".join(f"; {count} {word}" for count, word in ((row.waiting, "waiting"), (row.skipped, "left out")) if count)
+    return f"{spec.name} ({row.origin}) {spec.cron}: {', '.join(deeds)}; {when}{last}{left}"
 
 
 def event_text(row: EventRow) -> str:

@@ -52,6 +52,14 @@ class RestartRequest(_Request, frozen=True, kw_only=True):
     wait: bool = True
 
 
+class RunFlowRequest(_Request, frozen=True, kw_only=True):
+    """Run a flow, or the tasks that a group stands for, to its end.  wait: answer only then, with an outcome for each part and one for the whole.
+    The runs of its parts have the ticket that is made from the id of this request (system.ticket_of)."""
+
+    flow: str
+    wait: bool = True
+
+
 class PutRequest(_Request, frozen=True, kw_only=True):
     """Append one event to a task's own input queue.  put_id: repeat it on a retry."""
 
@@ -249,6 +257,7 @@ Request = (
     | GroupsRequest | SetGroupRequest | DelGroupRequest | SchedulesRequest | SetScheduleRequest | DelScheduleRequest
     | SettingsRequest | SetSettingRequest | RereadRequest | EventsRequest | HistoryRequest | ServicesRequest
     | ShutdownRequest | VersionRequest | SignalRequest | ClearLogRequest | EmitRequest | ScaleRequest | UpgradeRequest | NoteRequest
+    | RunFlowRequest
 )  # fmt: skip
 
 
@@ -317,13 +326,17 @@ class GroupRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScheduleRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A schedule; times are wall clock seconds, 0 for none."""
+    """A schedule; times are wall clock seconds, 0 for none.  running: the due time whose run is under way; waiting: due times whose runs wait for its
+    end; skipped: how many times were left out because the run before was not over."""
 
     spec: ScheduleSpec
     origin: str = "file"
     next_wall: float = 0.0
     last_wall: float = 0.0
     last_outcome: str = ""
+    running: float = 0.0
+    waiting: int = 0
+    skipped: int = 0
 
 
 class SettingRow(msgspec.Struct, frozen=True, kw_only=True):

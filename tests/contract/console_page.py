@@ -10,7 +10,7 @@ from efsupervisor.interface.console import usage
 
 PAGE = Path(__file__).parents[2] / "docs" / "console.rst"
 BEGIN, END = "What can be said\n----------------\n", "\nTyped calls\n"
-_ORDER = ("shw", "set", "add", "del", "act", "trm", "rst", "hlp")
+_ORDER = ("shw", "set", "add", "del", "act", "trm", "rst", "run", "hlp")
 
 
 def table() -> str:

@@ -123,7 +123,8 @@ FLOW = FlowSpec(
 )
 GROUP = GroupSpec(name="g", tasks=["a", "이*"])
 SCHEDULE = ScheduleSpec(
-    name="s", cron="*/5 * * * *", timezone="Asia/Seoul", act=["a"], trm=["b"], task="c", put="now {time}", missed="once", enabled=False
+    name="s", cron="*/5 * * * *", timezone="Asia/Seoul", act=["a"], trm=["b"], task="c", put="now {time}", missed="all", enabled=False,
+    run=["f"], overlap="queue",
 )
 OUTCOME = messages.Outcome(task="a", ok=False, code=Code.BAD_STATE, sentence="it is stopping")
 EVENT = messages.EventRow(
@@ -246,6 +247,7 @@ SAMPLES: dict[str, list[object]] = {
         messages.ScaleRequest(id="34", asked_by="web", task="w", instances=3),
         messages.UpgradeRequest(id="32", asked_by="web"),
         messages.NoteRequest(id="33", asked_by="web", task="a", sentence="3 events wait"),
+        messages.RunFlowRequest(id="34", asked_by="web", flow="f", wait=False),
     ],
     "Reply": [
         messages.StatusReply(id="1", tasks=[STATUS], more=True, ending=True),
@@ -277,7 +279,13 @@ SAMPLES: dict[str, list[object]] = {
         ),
         messages.GroupsReply(id="17", rows=[messages.GroupRow(name="g", tasks=["a*"], members=["a1"], origin="added")], more=True),
         messages.SchedulesReply(
-            id="20", rows=[messages.ScheduleRow(spec=SCHEDULE, origin="added", next_wall=1.5, last_wall=2.5, last_outcome="1 as wanted")], more=True
+            id="20",
+            rows=[
+                messages.ScheduleRow(
+                    spec=SCHEDULE, origin="added", next_wall=1.5, last_wall=2.5, last_outcome="1 as wanted", running=2.5, waiting=3, skipped=4
+                )
+            ],
+            more=True,
         ),
         messages.SettingsReply(id="23", rows=[messages.SettingRow(key="web.port", value="8080", origin="set", live=False)], more=True),
         messages.DifferenceReply(

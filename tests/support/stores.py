@@ -9,6 +9,7 @@ from pathlib import Path
 
 from efsupervisor.conf.schema import FlowSpec, GroupSpec, ScheduleSpec, TaskSpec
 from efsupervisor.core.store import Store
+from efsupervisor.core.store_rows import LastTime
 from efsupervisor.messages import EventRow, RunRow
 from efsupervisor.states import Goal
 from efsupervisor.system import REAL, Real
@@ -82,7 +83,7 @@ def filled(store: Store) -> None:
     store.put_schedule(ScheduleSpec(name="nightly", cron="0 3 * * *", act=["first"]))
     store.set_setting("web.port", "8080")
     store.set_intent("second", Goal.TRM, autostart=True)
-    store.scheduled("nightly", 5.0, "act: ok")
+    store.scheduled(LastTime(schedule="nightly", wall=5.0, outcome="act: ok"))
 
 
 def asides(folder: Path) -> list[str]:

@@ -47,6 +47,10 @@ SAMPLES: list[tuple[Any, list[str]]] = [
     (call.Groups(rows=[GroupRow(name="front", tasks=["w*"], members=["web", "www"])]), ["front", "w*", "web,www"]),
     (call.Schedules(rows=[ScheduleRow(spec=ScheduleSpec(name="s", cron="0 3 * * *", act=["a"], task="b", put="x"))]), ["0 3 * * *", "act a; put b"]),
     (call.Schedules(rows=[ScheduleRow(spec=ScheduleSpec(name="s", cron="0 3 * * *", enabled=False))]), ["disabled"]),
+    (
+        call.Schedules(rows=[ScheduleRow(spec=ScheduleSpec(name="s", cron="0 3 * * *", run=["f", "g"]), last_outcome="ok", waiting=2, skipped=3)]),
+        ["run f,g", "ok (2 waiting, 3 left out)"],
+    ),
     (call.Settings(rows=[SettingRow(key="web.port", value="80", origin="set", live=False)]), ["web.port", "80", "set", "at restart"]),
     (call.Difference(rows=[Change(noun="task", name="a", what="changed", fields=["user"], effect="restarts")]), ["~ task a: user (restarts)"]),
     (call.Difference(rows=[Change(noun="task", name="a", what="added")], applied=True), ["+ task a", "1 change applied"]),

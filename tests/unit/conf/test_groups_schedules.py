@@ -77,7 +77,7 @@ def test_two_groups_with_one_name_are_refused() -> None:
 
 SCHEDULES = [
     ("act: store", "cron: is missing; say when, as in `0 3 * * *` for three o'clock each night"),
-    ("cron: 0 3 * * *", ": does nothing; say what is to happen with act, trm, or task and put"),
+    ("cron: 0 3 * * *", ": does nothing; say what is to happen with act, trm, run, or task and put"),
     ("cron: 0 3 * * *\nput: x", "put: needs `task`, whose input queue it goes into"),
     ("cron: 0 3 * * *\ntask: store", "task: needs `put`, the event that goes into its input queue"),
     ("cron: 0 3 * * *\ntask: stor\nput: x", 'task: there is no task "stor"; did you mean "store"?'),
@@ -85,7 +85,10 @@ SCHEDULES = [
     ('cron: 0 3 * * *\ntask: store\nput: "a\\nb"', "put: has a line break: an event is one line"),
     ("cron: 0 3 * * *\nact: web", 'act: there is no task or group "web"; did you mean "web-2"?'),
     ("cron: 0 3 * * *\ntrm: [store, 'y*']", 'trm[1]: no task matches "y*"'),
-    ("cron: 0 3 * * *\nact: all\nmissed: run", 'missed: "run" is unknown; known are skip, once'),
+    ("cron: 0 3 * * *\nact: all\nmissed: run", 'missed: "run" is unknown; known are skip, once, all'),
+    ("cron: 0 3 * * *\nrun: stroe", 'run: there is no flow, task or group "stroe"; did you mean "store"?'),
+    ("cron: 0 3 * * *\nact: all\noverlap: wait", 'overlap: "wait" is unknown; known are forbid, queue, replace'),
+    ("cron: 0 3 * * *\nact: all\noverlap: replace\nmissed: all", "overlap: replace would end each run that `missed: all` makes for the next one"),
     ("cron: 0 3 * * *\nact: all\ntimezone: Asia/Seul", 'timezone: there is no time zone "Asia/Seul"; did you mean "Asia/Seoul"?'),
     ("cron: 0 3 * *\nact: all", 'cron: "0 3 * *" is no cron expression: it needs five fields (minute hour day-of-month month day-of-week), or six'),
     ("cron: 61 3 * * *\nact: all", 'cron: "61 3 * * *" is no cron expression: the minute is out of its range or cannot be read'),

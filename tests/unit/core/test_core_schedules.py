@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from efsupervisor.conf.schema import ScheduleSpec
+from efsupervisor.core.overlap import MAX_WAITING
 from efsupervisor.core.schedules import FAR_S, LATE_S, LOOK_S, MAX_TEXT, Schedules, fault_of, next_after
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -135,6 +136,70 @@ def test_a_clock_that_leaps_forward_obeys_missed() -> None:
     assert [(due.spec.name, due.wall, due.missed) for due in schedules.due(now)] == [("once", begin + DAY, 23)]
     assert schedules.due(now) == []
     assert {due.spec.name for due in schedules.due(begin + DAY + 3600)} == {"skip", "once"}
+
+
+def test_all_that_was_missed_is_given_in_order_up_to_a_hundred() -> None:
+    begin = at("2026-06-01T00:00")
+    schedules = Schedules()
+    schedules.put(schedule("0 * * * *", missed="all"), begin)
+    given = schedules.due(begin + 5 * 3600 + 1800)
+    assert [(due.wall, due.missed, due.backlog) for due in given] == [(begin + hour * 3600, 0, True) for hour in range(1, 6)]
+    (one,) = schedules.due(begin + 6 * 3600)
+    assert (one.wall, one.backlog) == (begin + 6 * 3600, False), "a time that comes when it should is no backlog"
+    given = schedules.due(begin + 200 * 3600)
+    assert [due.wall for due in given] == [begin + hour * 3600 for hour in range(101, 201)]
+    assert [due.missed for due in given] == [94] + [0] * 99, "the first tells how many older ones are left out"
+
+
+@pytest.mark.parametrize("cron", ["* * * * * *", "* * * * *", "0 * * * *", "30 2 * * *", "0 3 * * MON"])
+@pytest.mark.parametrize("missed", ["skip", "once", "all"])
+def test_a_clock_that_leaps_ten_years_and_back_is_no_flood_and_no_silence(cron: str, missed: str) -> None:
+    begin, years = at("2026-06-01T00:00:30"), 10 * 365.25 * DAY
+    schedules = Schedules()
+    schedules.put(schedule(cron, missed=missed), begin)
+    leapt = schedules.due(begin + years)
+    assert len(leapt) <= {"skip": 1, "once": 1, "all": MAX_WAITING}[missed]
+    assert all(begin < due.wall <= begin + years for due in leapt) and [due.wall for due in leapt] == sorted({due.wall for due in leapt})
+    if missed != "skip":
+        assert leapt[-1].wall == last_before(cron, begin + years)
+    assert schedules.due(begin + years) == []
+    assert schedules.due(begin + 1.0) == [], "set right again: nothing comes twice"
+    following = next_after(schedule(cron), begin + 1.0)
+    assert [due.wall for due in schedules.due(following)] == [following]
+
+
+@pytest.mark.parametrize("missed", ["skip", "once", "all"])
+def test_a_clock_that_was_ten_years_behind_is_set_right(missed: str) -> None:
+    """As a machine without a battery starts: 1970, or an old image's time, and then the network says what it is."""
+    schedules, behind = Schedules(), at("2016-06-01T00:00:30")
+    schedules.put(schedule("0 * * * *", missed=missed), behind, last_wall=at("2026-06-01T10:00"))
+    assert schedules.due(behind + 60) == []
+    now = at("2026-06-01T12:00:30")
+    assert len(schedules.due(now)) <= MAX_WAITING
+    assert [due.wall for due in schedules.due(now + 3600)] == [now + 3570]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "expected"),
+    [
+        # the night that leaves 02:00 to 03:00 out: once, at the first moment after it
+        ("2026-03-28T12:00", "2026-03-30T12:00", ["29 03:00+0200", "30 02:30+0200"]),
+        # the night that has 02:00 to 03:00 twice: once, the first time
+        ("2026-10-24T12:00", "2026-10-26T12:00", ["25 02:30+0200", "26 02:30+0100"]),
+    ],
+)
+def test_what_was_missed_in_a_night_of_change_is_given_by_the_same_rule(begin: str, end: str, expected: list[str]) -> None:
+    schedules = Schedules()
+    schedules.put(schedule("30 2 * * *", missed="all"), at(begin))
+    given = [datetime.fromtimestamp(due.wall, BERLIN).strftime("%d %H:%M%z") for due in schedules.due(at(end))]
+    assert given == expected
+
+
+def last_before(cron: str, end: float) -> float:
+    found, spec, begin = 0.0, schedule(cron), end - {6: 10.0, 5: 8 * DAY}[len(cron.split())]
+    while (begin := next_after(spec, begin)) and begin <= end:
+        found = begin
+    return found
 
 
 def test_a_look_that_comes_a_little_late_is_not_a_missed_time() -> None:

@@ -76,7 +76,7 @@ class Commands(RuleBasedStateMachine):
             self.store.put_flow(flow)
             self.store.put_group(group)
             self.store.put_schedule(schedule)
-            self.store.scheduled(name, 5.0, "ok")
+            self.store.scheduled(LastTime(schedule=name, wall=5.0, outcome="ok"))
             self.model.flows.append(flow)
             self.model.groups.append(group)
             self.model.schedules.append(schedule)
