@@ -30,7 +30,7 @@ from benchmarks import (
     xmlrpc,
 )
 from benchmarks.bench import Bench, Measure
-from benchmarks.peers import Unavailable, supervisord_bin
+from benchmarks.peers import PEERS, available
 from benchmarks.processes import become_subreaper, nothing_left
 
 MEASUREMENTS: dict[str, Measure] = {
@@ -68,10 +68,11 @@ def main() -> int:
 
 
 def _run(asked: argparse.Namespace, folder: Path) -> int:
-    supervisord, refusal = _supervisord(asked.peers)
-    bench = Bench(folder, quick=asked.quick, supervisord=supervisord)
-    if refusal:
-        bench.skipped["supervisord"] = refusal
+    peers, refused = available(list(PEERS) if asked.peers else asked.peer)
+    bench = Bench(folder, quick=asked.quick, peers=peers)
+    bench.skipped |= refused
+    if not asked.peers and not asked.peer:
+        bench.skipped["other supervisors"] = "not asked for (--peers, or --peer NAME)"
     about = f"{machine.described(folder)}; programs in {bench.tool.language}"
     found: list[figures.Figure] = []
     failed = False
@@ -93,22 +94,16 @@ def _run(asked: argparse.Namespace, folder: Path) -> int:
     return int(failed)
 
 
-def _supervisord(wanted: bool) -> tuple[Path | None, str]:
-    """Where its binaries are, or why it is left out."""
-    if not wanted:
-        return None, "not asked for (--peers)"
-    try:
-        return supervisord_bin(), ""
-    except Unavailable as reason:
-        return None, str(reason)
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = ", ".join(MEASUREMENTS)
     parser.add_argument("--only", action="append", choices=MEASUREMENTS, metavar="NAME", help=f"only this one, may be repeated: {names}")
     parser.add_argument("--quick", action="store_true", help="less of everything: a first look in about a minute")
-    parser.add_argument("--peers", action="store_true", help="measure supervisord too; it is installed into the user's cache folder")
+    parser.add_argument(
+        "--peers", action="store_true", help="measure other supervisors too; those of the package index are installed into the user's cache folder"
+    )
+    known = ", ".join(PEERS)
+    parser.add_argument("--peer", action="append", default=[], choices=PEERS, metavar="NAME", help=f"this one alone, may be repeated: {known}")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made; the journals' file system is part of some figures")
     return parser.parse_args()

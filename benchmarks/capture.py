@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Target
+from benchmarks.peers import Peer, Wanted
 from benchmarks.processes import nothing_left
 from benchmarks.tool import LINE, await_file
 from efsupervisor.states import State
@@ -23,18 +24,18 @@ FASTER_THAN_SUPERVISORD = 5.0
 def measure(bench: Bench) -> Iterator[Figure]:
     """MiB/s from the producer's first write until the last byte is in the log; each run takes all of them in turn."""
     size = bench.some(1024, 128) * MIB
-    ours, bare, theirs = [], [], []
+    ours, bare = [], []
+    theirs: dict[str, list[float]] = {}
     for _ in range(bench.some(5, 1)):
         bare.append(_into_cat(bench, size))
         ours.append(_into_ours(bench, size))
-        theirs += _into_supervisord(bench, size // 4)
-    peers: dict[str, float | str] = {"kernel": statistics.median(bare)}
-    if theirs:
-        peers["supervisord"] = statistics.median(theirs)
+        for name, rate in _into_peers(bench, size // 4).items():
+            theirs.setdefault(name, []).append(rate)
+    peers: dict[str, float | str] = {"kernel": statistics.median(bare), **{name: statistics.median(rates) for name, rates in theirs.items()}}
     figure = Figure("stdout into the log", "MiB/s", ours, None, peers, "kernel: producer | cat > file")
     yield figure
-    if theirs:
-        yield Figure("  times supervisord", "x", [figure.value / statistics.median(theirs)], Target(FASTER_THAN_SUPERVISORD, at_least=True))
+    if isinstance(supervisord := peers.get("supervisord"), float):
+        yield Figure("  times supervisord", "x", [figure.value / supervisord], Target(FASTER_THAN_SUPERVISORD, at_least=True))
     yield Figure("  of the kernel's", "x", [each / limit for each, limit in zip(ours, bare, strict=True)])
 
 
@@ -47,15 +48,21 @@ def _into_ours(bench: Bench, size: int) -> float:
         return _rate(begun, size, lambda: ours.journal_end("producer"))
 
 
-def _into_supervisord(bench: Bench, size: int) -> list[float]:
+def _into_peers(bench: Bench, size: int) -> dict[str, float]:
     begun, log = bench.place("begun"), bench.place("log")
-    keys: dict[str, object] = {"command": bench.tool.command("produce", size, LINE, begun), "startsecs": 0, "autorestart": "false"}
-    peer = bench.supervisord({"producer": keys | {"stdout_logfile": log, "stdout_logfile_maxbytes": 0}})
-    if peer is None:
-        return []
+
+    def programs() -> Wanted:
+        begun.unlink(missing_ok=True)
+        log.unlink(missing_ok=True)
+        command = bench.tool.command("produce", size, LINE, begun)
+        return {"producer": {"command": command, "startsecs": 0, "autorestart": "false", "stdout_logfile": log, "stdout_logfile_maxbytes": 0}}
+
+    def rate(peer: Peer) -> float:
+        with peer:
+            return _rate(begun, size, lambda: log.stat().st_size if log.exists() else 0)
+
     try:
-        with nothing_left(), peer:
-            return [_rate(begun, size, lambda: log.stat().st_size if log.exists() else 0)]
+        return bench.of_peers("log", rate, programs, lambda kind: kind.logs)
     finally:
         log.unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Target
+from benchmarks.peers import Peer
 from benchmarks.processes import Activity, Programs, activity, descendants, nothing_left
 from benchmarks.starting import DEADLINE_S, FEW, sleepers
 from efsupervisor.states import State
@@ -18,7 +19,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     """Wake-ups of all workers and of the Core in 10 s, CPU in per cent of one core."""
     span_s = bench.some(10, 3)
     marker, tasks = sleepers(FEW)
-    peers = _supervisord(bench, tasks, marker, span_s)
+    peers = bench.of_peers("idle", lambda peer: _peer(peer, marker, span_s), lambda: tasks)
     off = {name: {"enabled": False} for name in ("resource", "result")}
     with nothing_left(), bench.ours(tasks, settings=off) as ours:
         rows = ours.await_state(State.RUNNING)
@@ -42,14 +43,11 @@ def _done(pids: list[int], span_s: float) -> list[Activity]:
     return [activity(pid) - earlier for pid, earlier in zip(pids, before, strict=True)]
 
 
-def _supervisord(bench: Bench, tasks: dict[str, dict[str, object]], marker: str, span_s: float) -> dict[str, tuple[float, float]]:
-    peer = bench.supervisord(tasks)
-    if peer is None:
-        return {}
-    with nothing_left():
-        programs = Programs(marker)
-        with peer:
-            programs.await_count(FEW, DEADLINE_S)
-            time.sleep(SETTLE_S)
-            (done,) = _done([peer.pid], span_s)
-            return {peer.name: (float(done.wakeups), done.cpu_ns / 1e9 / span_s * 100)}
+def _peer(peer: Peer, marker: str, span_s: float) -> tuple[float, float]:
+    """Wake-ups and CPU of its own processes together."""
+    programs = Programs(marker)
+    with peer:
+        programs.await_count(FEW, DEADLINE_S)
+        time.sleep(SETTLE_S)
+        done = _done(peer.own(), span_s)
+        return float(sum(each.wakeups for each in done)), sum(each.cpu_ns for each in done) / 1e9 / span_s * 100

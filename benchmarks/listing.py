@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Target
 from benchmarks.ours import EFCTL, environment
+from benchmarks.peers import Peer
 from benchmarks.processes import Programs, nothing_left
 from benchmarks.starting import DEADLINE_S, FEW, MANY, sleepers
 from efsupervisor.states import State
@@ -19,8 +20,8 @@ from efsupervisor.states import State
 def measure(bench: Bench) -> Iterator[Figure]:
     """Milliseconds of wall time, the shell's fork and exec included."""
     times = bench.some(15, 5)
-    peers = _supervisorctl(bench, times)
-    _marker, tasks = sleepers(FEW)
+    marker, tasks = sleepers(FEW)
+    peers: dict[str, float | str] = {**bench.of_peers("status", lambda peer: _peer(peer, marker, times), lambda: tasks)}
     with nothing_left(), bench.ours(tasks) as ours:
         ours.await_state(State.RUNNING)
         few = [_whole_ms([*ours.efctl, "status"]) for _ in range(times)]
@@ -35,25 +36,21 @@ def measure(bench: Bench) -> Iterator[Figure]:
     yield Figure(f"efctl status, {MANY:,} tasks", "ms", many, Target(150))
 
 
-def _supervisorctl(bench: Bench, times: int) -> dict[str, float | str]:
-    marker, tasks = sleepers(FEW)
-    peer = bench.supervisord(tasks)
-    if peer is None:
-        return {}
-    with nothing_left():
-        programs = Programs(marker)
-        with peer:
-            programs.await_count(FEW, DEADLINE_S)
-            time.sleep(1.0)
-            return {peer.name: statistics.median(_whole_ms([*peer.supervisorctl, "status"]) for _ in range(times))}
+def _peer(peer: Peer, marker: str, times: int) -> float:
+    programs = Programs(marker)
+    with peer:
+        programs.await_count(FEW, DEADLINE_S)
+        peer.await_up()
+        time.sleep(1.0)
+        return statistics.median(_whole_ms(peer.status, peer.running) for _ in range(times))
 
 
-def _whole_ms(command: list[str]) -> float:
+def _whole_ms(command: list[str], running: bytes = b"RUNNING") -> float:
     begun_ns = time.monotonic_ns()
     done = subprocess.run(command, stdout=subprocess.PIPE, env=environment(), check=False, timeout=DEADLINE_S)
     took_ms = (time.monotonic_ns() - begun_ns) / 1e6
-    if not done.stdout.count(b"RUNNING"):
-        raise RuntimeError(f"{command[0]} ended with {done.returncode} and lists nothing that runs")
+    if (listed := done.stdout.count(running)) < FEW:
+        raise RuntimeError(f"{command[0]} ended with {done.returncode} and lists {listed} programs that run")
     return took_ms
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Target
+from benchmarks.peers import Peer
 from benchmarks.processes import Programs, descendants, nothing_left, pss_kib
 from benchmarks.starting import DEADLINE_S, FEW, sleepers
 from efsupervisor.states import State
@@ -18,7 +19,8 @@ SIBLINGS_S = 8.0
 def measure(bench: Bench) -> Iterator[Figure]:
     """KiB and MiB; programs are not counted."""
     marker, tasks = sleepers(FEW)
-    peers = [_supervisord(bench, tasks, marker), _supervisord(bench, {}, "")]
+    peers = [bench.of_peers("memory", lambda peer: _peer(peer, marker, FEW), lambda: tasks)]
+    peers.append(bench.of_peers("memory without a task", lambda peer: _peer(peer, "", 0), dict))
     with nothing_left(), bench.ours(tasks, settings={"services": False}) as ours:
         workers = [row.worker_pid for row in ours.await_state(State.RUNNING)]
         time.sleep(SETTLE_S)
@@ -42,14 +44,11 @@ def _whole(bench: Bench, settings: dict[str, object]) -> float:
         return sum(map(pss_kib, [ours.core_pid, *descendants(ours.core_pid)]))
 
 
-def _supervisord(bench: Bench, tasks: dict[str, dict[str, object]], marker: str) -> dict[str, float]:
-    peer = bench.supervisord(tasks)
-    if peer is None:
-        return {}
-    with nothing_left():
-        programs = Programs(marker)
-        with peer:
-            peer.await_socket()
-            programs.await_count(len(tasks), DEADLINE_S)
-            time.sleep(SETTLE_S)
-            return {peer.name: pss_kib(peer.pid)}
+def _peer(peer: Peer, marker: str, count: int) -> float:
+    """KiB of its own processes."""
+    programs = Programs(marker)
+    with peer:
+        peer.await_up()
+        programs.await_count(count, DEADLINE_S)
+        time.sleep(SETTLE_S)
+        return sum(map(pss_kib, peer.own()))

@@ -15,30 +15,34 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Target
-from benchmarks.peers import Unavailable, runsv
+from benchmarks.peers import PEERS, Peer, Wanted
 from benchmarks.processes import nothing_left
 from efsupervisor.states import State
 
 STARTSECS = 0.2
 RUNIT_MS = 7.8
-RUNIT_PATIENCE_S = 1.1
-"""runsv waits up to a second before it starts a program again that lived less than that."""
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """Milliseconds, median of 12 kills each."""
     kills = bench.some(12, 4)
-    peers: dict[str, float | str] = {}
-    with nothing_left():
-        peers |= _supervisord(bench, kills)
-    with nothing_left():
-        peers |= _runit(bench, kills)
+    witness = bench.place("witness")
+
+    def kept_alive(peer: Peer) -> float:
+        with peer:
+            return statistics.median(_killed(witness, kills, peer.patience_s))
+
+    def programs() -> Wanted:
+        witness.unlink(missing_ok=True)
+        return {"witness": {"command": bench.tool.command("witness", witness), "startsecs": 0, "autorestart": "true"}}
+
+    peers: dict[str, float | str] = {**bench.of_peers("restart", kept_alive, programs)}
     runit = peers.get("runit")
     limit = (runit if isinstance(runit, float) else RUNIT_MS) + 2.0
     alive, dead = _ours(bench, kills)
     target = Target(limit, text=f"<= {limit:.3g} (runit + 2)")
     yield Figure("restart after SIGKILL", "ms", alive, target, peers)
-    yield Figure("the same, Core dead", "ms", dead, target, dict.fromkeys(peers, "never"))
+    yield Figure("the same, Core dead", "ms", dead, target, {name: PEERS[name].orphaned for name in peers})
 
 
 def _ours(bench: Bench, kills: int) -> tuple[list[float], list[float]]:
@@ -49,25 +53,6 @@ def _ours(bench: Bench, kills: int) -> tuple[list[float], list[float]]:
         alive = _killed(witness, kills, 2 * STARTSECS)
         ours.kill_core()
         return alive, _killed(witness, kills, 2 * STARTSECS)
-
-
-def _supervisord(bench: Bench, kills: int) -> dict[str, float | str]:
-    witness = bench.place("witness")
-    peer = bench.supervisord({"witness": {"command": bench.tool.command("witness", witness), "startsecs": 0, "autorestart": "true"}})
-    if peer is None:
-        return {}
-    with peer:
-        return {peer.name: statistics.median(_killed(witness, kills, 2 * STARTSECS))}
-
-
-def _runit(bench: Bench, kills: int) -> dict[str, float | str]:
-    witness = bench.place("witness")
-    try:
-        with runsv(bench.place("runsv"), bench.tool.command("witness", witness)):
-            return {"runit": statistics.median(_killed(witness, kills, RUNIT_PATIENCE_S))}
-    except Unavailable as reason:
-        bench.skipped["runit"] = str(reason)
-        return {}
 
 
 def _killed(witness: Path, times: int, patience_s: float) -> list[float]:

@@ -35,22 +35,22 @@ def sleepers(count: int) -> tuple[str, dict[str, TaskKeys]]:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """Seconds for 200 tasks and for 1,000."""
-    begins, ends, peer_begins, peer_ends = [], [], [], []
+    begins, ends = [], []
+    theirs: dict[str, list[tuple[float, float]]] = {}
     for _ in range(bench.some(5, 1)):
         marker, tasks = sleepers(FEW)
         begun, ended = _once(bench.ours(tasks), marker, FEW)
         begins.append(begun)
         ends.append(ended)
-        peer = bench.supervisord(tasks)
-        if peer is not None:
-            begun, ended = _once(peer, marker, FEW)
-            peer_begins.append(begun)
-            peer_ends.append(ended)
-    peers: list[dict[str, float | str]] = [{"supervisord": statistics.median(each)} if each else {} for each in (peer_begins, peer_ends)]
+        for name, pair in bench.of_peers("start and stop", lambda peer: _once(peer, marker, FEW), lambda: tasks).items():  # noqa: B023 - used at once
+            theirs.setdefault(name, []).append(pair)
+    peers: list[dict[str, float | str]] = [
+        {name: statistics.median(pair[which] for pair in pairs) for name, pairs in theirs.items()} for which in (0, 1)
+    ]
     few = Figure(f"{FEW} tasks, launch to all running", "s", begins, Target(0.6), peers[0])
     yield few
-    if peer_begins:
-        faster = statistics.median(peer_begins) / few.value
+    if isinstance(supervisord := peers[0].get("supervisord"), float):
+        faster = supervisord / few.value
         yield Figure("  times faster than supervisord", "x", [faster], Target(FASTER_THAN_SUPERVISORD, at_least=True))
     yield Figure(f"{FEW} tasks, stop", "s", ends, Target(0.5), peers[1])
     yield from _many(bench, few.value)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Target
+from benchmarks.peers import Wanted
 from benchmarks.processes import nothing_left
 from benchmarks.starting import Startable
 
@@ -17,11 +18,14 @@ READY_S = 30.0
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """Seconds from SIGTERM to the supervisor until it has ended."""
-    peers: dict[str, float | str] = {}
-    folder, tasks = _slow_tasks(bench)
-    peer = bench.supervisord(tasks)
-    if peer is not None:
-        peers[peer.name] = _once(peer, folder)
+    folders: list[Path] = []
+
+    def programs() -> Wanted:
+        folder, tasks = _slow_tasks(bench)
+        folders.append(folder)
+        return tasks
+
+    peers: dict[str, float | str] = {**bench.of_peers("stop", lambda peer: _once(peer, folders[-1]), programs)}
     took = []
     for _ in range(bench.some(3, 1)):
         folder, tasks = _slow_tasks(bench)

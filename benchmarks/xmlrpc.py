@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Target
+from benchmarks.peers import Peer, Supervisord
 from benchmarks.processes import Programs, nothing_left
 from benchmarks.starting import DEADLINE_S, FEW, sleepers
 from efsupervisor.states import State
@@ -37,16 +38,17 @@ def measure(bench: Bench) -> Iterator[Figure]:
 
 def _peers(bench: Bench, seconds: float) -> dict[str, dict[str, float | str]]:
     marker, tasks = sleepers(FEW)
-    peer = bench.supervisord(tasks)
-    if peer is None:
-        return {}
-    with nothing_left():
+
+    def rates(peer: Peer) -> dict[str, float]:
+        assert isinstance(peer, Supervisord)
         programs = Programs(marker)
         with peer:
             programs.await_count(FEW, DEADLINE_S)
             time.sleep(1.0)
-            path = peer.folder / "sock"
-            return {method: {peer.name: rate(path, method, seconds)} for method in TARGETS}
+            return {method: rate(peer.socket, method, seconds) for method in TARGETS}
+
+    found = bench.of_peers("XML-RPC", rates, lambda: tasks, lambda kind: issubclass(kind, Supervisord))
+    return {method: {name: each[method] for name, each in found.items()} for method in TARGETS}
 
 
 def await_socket(path: Path) -> None:
