@@ -97,17 +97,25 @@ class FlowRuns:
             return  # what a shutdown stops is gone on with by the next Core
         del self._runs[identity]
         rows = self._rows(run, tasks)
-        row = core.store.ran(summed(run, tasks, rows, outcomes, self._wall()))
+        row, bad = summed(run, tasks, rows, outcomes, self._wall()), any(not outcome.ok for outcome in outcomes)
         core.store.del_run(run.name)
-        core.log.info(f"flow {run.name}: run {run.ticket} is over: {row.reason}")
-        bad = any(not outcome.ok for outcome in outcomes)
-        if bad:
-            core.tale.failed(row)
+        if not self._is_known(row):
+            core.store.ran(row)
+            core.log.info(f"flow {run.name}: run {run.ticket} is over: {row.reason}")
+            if bad:
+                core.tale.failed(row)
         order = {task.name: number for number, task in enumerate(tasks)}
         parts = [_with_figures(outcome, rows.get(outcome.task)) for outcome in sorted(outcomes, key=lambda outcome: order.get(outcome.task, 0))]
         whole = Outcome(task=row.task, ok=not bad, code=Code.TASK_FAILED if bad else Code.OK, sentence=f"run {run.ticket}: {row.reason}")
         for each in self._told.pop(identity):
             each([*parts, whole])
+
+    def _is_known(self, row: RunRow) -> bool:
+        """A run whose end was told before: somebody asks again who did not hear of it, and its parts were not run a second time."""
+        try:
+            return any(former.ticket == row.ticket for former in self._core.store.history((row.task,), ROWS_A_PART))
+        except EfError:
+            return False
 
     def _rows(self, run: FlowRun, tasks: Iterable[Task]) -> dict[str, RunRow]:
         """The last attempt of each part of this run."""

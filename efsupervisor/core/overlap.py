@@ -27,6 +27,18 @@ class Line(NamedTuple):
     skipped: int = 0
 
 
+class Streak(NamedTuple):
+    """Times that were left out one after the other: the last, and how many.  One run that takes a day is in the way of thousands; each is
+    counted, and the first and the end of them are told."""
+
+    last: float = 0.0
+    times: int = 0
+
+    def grown(self, wall: float) -> Streak:
+        """One more."""
+        return Streak(wall, self.times + 1)
+
+
 class Do(enum.Enum):
     """What is to be done about a time that has come."""
 

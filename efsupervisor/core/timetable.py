@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from efsupervisor.conf.schema import ScheduleSpec
-from efsupervisor.core.overlap import Do, Line, ended, following, taken
+from efsupervisor.core.overlap import Do, Line, Streak, ended, following, taken
 from efsupervisor.core.schedules import Due, Schedules, written
 from efsupervisor.core.store import Store
 from efsupervisor.core.store_rows import LastTime
@@ -51,6 +51,7 @@ class Timetable:
         self._schedules = Schedules()
         self._known: dict[str, ScheduleSpec] = {}
         self._lines: dict[str, Line] = {}
+        self._streaks: dict[str, Streak] = {}
         self._timer: Timer | None = None
         core.on_report.append(self._reported)
 
@@ -134,9 +135,23 @@ class Timetable:
                 self._log.info(f"schedule {spec.name}: due at {at}{more}; {NOT_OVER} and is stopped")
                 self._replace(spec, due.wall)
             case Do.SKIP:
-                for task in self._jobs(spec):
-                    if under_way(task):
-                        self._core.tale.skipped(task, due.wall, f"schedule {spec.name}", f"{at} is left out: {NOT_OVER} (overlap: {spec.overlap})")
+                streak = self._streaks[short_id(spec.name)] = self._streaks.get(short_id(spec.name), Streak()).grown(due.wall)
+                if streak.times == 1:
+                    self._left_out(spec, due.wall, f"{at} is left out: {NOT_OVER} (overlap: {spec.overlap})")
+        if do is not Do.SKIP:
+            self._end_streak(spec)
+
+    def _left_out(self, spec: ScheduleSpec, wall: float, sentence: str) -> None:
+        """Told of what is in the way, or of all its jobs when nothing is any more."""
+        jobs = self._jobs(spec)
+        for task in [task for task in jobs if under_way(task)] or jobs:
+            self._core.tale.skipped(task, wall, f"schedule {spec.name}", sentence)
+
+    def _end_streak(self, spec: ScheduleSpec) -> None:
+        streak = self._streaks.pop(short_id(spec.name), Streak())
+        if streak.times > 1:
+            more = f"{streak.times - 1} more until {written(spec, streak.last)} were left out: the run before was not over (overlap: {spec.overlap})"
+            self._left_out(spec, streak.last, more)
 
     def _jobs(self, spec: ScheduleSpec) -> list[Task]:
         """Jobs that it starts, by act and by run."""
@@ -220,6 +235,7 @@ class Timetable:
         self._system.fault("schedule:begun")
         self._lines[identity] = ended(line, wall)
         self._save(spec, self._lines[identity], outcome=sentence)
+        self._end_streak(spec)
         self._next(identity)
 
     def _next(self, identity: str) -> None:

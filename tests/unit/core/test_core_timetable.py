@@ -173,13 +173,17 @@ def test_a_failure_is_its_outcome_and_the_next_time_comes_all_the_same() -> None
 def test_forbidden_times_are_counted_and_told() -> None:
     desk = Desk()
     desk.keep(overlap="forbid")
-    for minute in (1, 2, 3):
+    for minute in (1, 2, 3, 4):
         desk.pass_to(60 * minute)
-    assert acts(desk) == 1 and desk.last().skipped == 2
-    assert [(name, wall) for name, wall, _ in desk.skips] == [("a", 120.0), ("a", 180.0)]
+    assert acts(desk) == 1 and desk.last().skipped == 3
+    assert [(name, wall) for name, wall, _ in desk.skips] == [("a", 120.0)], "told at once, once for all that follow"
     assert desk.skips[0][2].endswith("is left out: the run before is not over (overlap: forbid)")
     desk.end()
-    assert (desk.last().outcome, desk.last().wall) == ("a: completed: exit status 0", BEGIN + 180)
+    assert (desk.last().outcome, desk.last().wall) == ("a: completed: exit status 0", BEGIN + 240)
+    assert desk.skips[1:] == [("a", 240.0, "2 more until 2026-05-28T20:31:00+00:00 were left out: the run before was not over (overlap: forbid)")]
+    desk.pass_to(300)
+    desk.end()
+    assert acts(desk) == 2 and len(desk.skips) == 2
 
 
 def test_times_that_wait_are_run_when_nothing_is_in_their_way() -> None:
