@@ -21,6 +21,7 @@ class Part(NamedTuple):
     data: bytes
     next: int
     end: int
+    framing: int = 0
 
 
 def of_run(client: Client, task: str, number: int, wish: Wish, out: BinaryIO, look: Look = PLAIN) -> int:
@@ -49,4 +50,4 @@ def found(client: Client, task: str, number: int) -> RunRow:
 def cut(piece: Read, end: int) -> Part:
     """Without what later runs wrote."""
     data = piece.data[: max(0, end - piece.offset)]
-    return Part(min(piece.offset, end) if not data else piece.offset, data, min(piece.next, end), min(piece.end, end))
+    return Part(min(piece.offset, end) if not data else piece.offset, data, min(piece.next, end), min(piece.end, end), piece.framing)

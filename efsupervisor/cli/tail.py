@@ -1,7 +1,8 @@
 """`efctl tail` and `efctl log`: what tasks wrote, and what they write from now on.
 
-A terminal gets neutral text unless `raw`; several tasks are shown line by line with their names before each, in a colour for each.  As JSON each
-line is an object {task, stream, offset, text}: one array, or one object a line while following.
+A terminal gets neutral text unless `raw`; several tasks are shown line by line with their names before each, in a colour for each.  Events that are
+no lines (output.framing) are shown one a line where anything is done to the text at all; raw and into a pipe they go byte for byte.  As JSON each
+event is an object {task, stream, offset, text}: one array, or one object a line while following.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import msgspec
 from efsupervisor.cli import render
 from efsupervisor.cli.client import Client
 from efsupervisor.cli.terminal import PLAIN, PREFIXES, Look
+from efsupervisor.journal.framing import BROKEN, cut, netstring_end, payload
+from efsupervisor.states import Framing
 
 FOLLOW_S = 0.2
 
@@ -44,6 +47,8 @@ class Read(Protocol):
     def next(self) -> int: ...
     @property
     def end(self) -> int: ...
+    @property
+    def framing(self) -> int: ...
 
 
 Reader = Callable[[int | None, int], Read]
@@ -102,14 +107,12 @@ class Tail:
         self._wish = wish
         self._out = out
         self._offset = 0
-        self._held = b""
-        self._held_at = 0
+        self._events = Events()
 
     def begin(self) -> None:
         """Show what is asked for, up to where the journal ends now."""
         piece = self._read(self._wish.since, self._wish.lines)
         end = piece.end
-        self._held_at = piece.offset
         if self._wish.since is not None and piece.offset > self._wish.since:
             self._notice(f"{piece.offset - self._wish.since} bytes are no longer there")
         self._show(piece)
@@ -126,13 +129,13 @@ class Tail:
             self._notice("the log was begun anew")
             piece = self._read(0, self._wish.lines)
         if piece.offset != asked:
-            self._held, self._held_at = b"", piece.offset
+            self._events = Events()
         self._show(piece)
         return bool(piece.data)
 
     def finish(self) -> None:
         """Give out what was held back."""
-        self._write(b"", final=True)
+        self._write(self._events.rest() if self._divides(self._events.framing) else [], b"", final=True)
 
     def _notice(self, sentence: str) -> None:
         self._out.flush()
@@ -140,28 +143,61 @@ class Tail:
 
     def _show(self, piece: Read) -> None:
         self._offset = piece.next
-        self._write(piece.data, final=False)
+        divided = self._events.feed(piece.offset, piece.data, piece.framing) if self._divides(piece.framing) else []
+        self._write(divided, piece.data, final=False, framing=piece.framing)
 
-    def _write(self, data: bytes, *, final: bool) -> None:
+    def _divides(self, framing: int) -> bool:
+        return self._wish.as_json or (bool(self._shape) and framing in (Framing.NUL, Framing.NETSTRING))
+
+    def _write(self, events: list[tuple[int, bytes]], data: bytes, *, final: bool, framing: int = 0) -> None:
         if self._wish.as_json:
-            self._as_json(data, final=final)
+            self._as_json(events)
             return
+        if events or self._divides(framing):
+            data = b"".join(event + b"\n" for _offset, event in events)
         for filter_ in self._shape:
             data = filter_(data, final=final)
         if data:
             self._out.write(data)
 
-    def _as_json(self, data: bytes, *, final: bool) -> None:
-        *lines, self._held = (self._held + data).split(b"\n")
-        if final and self._held:
-            lines.append(self._held)
-        for line in lines:
-            row = {"task": self._name, "stream": self._wish.stream, "offset": self._held_at, "text": line.decode("utf-8", "backslashreplace")}
-            self._held_at += len(line) + 1
+    def _as_json(self, events: list[tuple[int, bytes]]) -> None:
+        for offset, event in events:
+            row = {"task": self._name, "stream": self._wish.stream, "offset": offset, "text": event.decode("utf-8", "backslashreplace")}
             if self._wish.follow:
                 self._out.write(msgspec.json.encode(row) + b"\n")
             else:
                 self.rows.append(row)
+
+
+class Events:
+    """Cuts pieces into events, as their framing says; bytes that cannot be divided are one event a piece."""
+
+    def __init__(self) -> None:
+        self.framing = 0
+        self._held = b""
+        self._at = 0
+
+    def feed(self, offset: int, data: bytes, framing: int) -> list[tuple[int, bytes]]:
+        """(offset, what it says) of each event that is whole now."""
+        before = self.rest() if framing != self.framing else []
+        if not self._held:
+            self._at = offset
+        self.framing = framing
+        self._held += data
+        sizes = cut(framing, self._held, 0, len(self._held), max(2, len(self._held)), len(self._held))
+        found, at = [], 0
+        for size in sizes:
+            found.append((self._at + at, payload(framing, self._held[at : at + size])))
+            at += size
+        self._held = self._held[at:]
+        self._at += at
+        hopeless = framing == BROKEN or (framing == Framing.NETSTRING and netstring_end(self._held, 0, len(self._held)) == -2)
+        return before + found + (self.rest() if hopeless and self._held else [])
+
+    def rest(self) -> list[tuple[int, bytes]]:
+        """What has no end yet."""
+        held, self._held = self._held, b""
+        return [(self._at, held)] if held else []
 
 
 def pause(seconds: float, connection: int, out: BinaryIO) -> None:

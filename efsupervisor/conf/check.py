@@ -19,7 +19,7 @@ from efsupervisor.conf.check_groups import check_groups, check_schedules
 from efsupervisor.conf.check_supervisor import check_supervisor
 from efsupervisor.conf.draft import Draft, Flow, Group, Schedule, Task, known_tasks, place
 from efsupervisor.conf.names import fault, shown
-from efsupervisor.conf.schema import AliveSpec, TaskSpec
+from efsupervisor.conf.schema import AliveSpec, framing_of
 from efsupervisor.states import Framing, Mode, Protocol
 from efsupervisor.system import folded
 
@@ -70,6 +70,9 @@ def _check_task(task: Task) -> None:
     if spec.redirect_stderr and spec.input is not None and spec.input.protocol is Protocol.EVENT:
         reason = "cannot be used with input.protocol: event, because the program acknowledges its events on stderr"
         at.add("redirect_stderr", reason)
+    if spec.input is not None and spec.input.ack == "echo" and spec.input.framing is not Framing.LINES:
+        reason = "repeats an event as a line, and with input.framing: nul or netstring an event may hold newlines: use ack: empty"
+        at.add("input.ack", reason)
     if spec.backoff_max_s < spec.backoff_s:
         key = "backoff_max_s" if "backoff_max_s" in at.lines else "backoff_s"
         reason = f"the longest delay, backoff_max_s ({spec.backoff_max_s:g} s), is shorter than the first, backoff_s ({spec.backoff_s:g} s)"
@@ -99,6 +102,7 @@ def _check_flow(flow: Flow, tasks: dict[str, Task]) -> None:
         _check_members(flow, key, names, tasks)
     if flow.spec.mode is Mode.SHARE:
         _check_framings(flow, tasks)
+    _check_streams(flow, tasks)
     edges = len(flow.spec.producers) * (1 if flow.spec.mode is Mode.SHARE else len(flow.spec.consumers))
     if edges > MAX_EDGES:
         flow.at.add("", f"makes {edges:,} edges, each producer with each consumer; at most {MAX_EDGES:,} are possible")
@@ -119,13 +123,27 @@ def _check_framings(flow: Flow, tasks: dict[str, Task]) -> None:
     """Any member of a share group may be given any event, so all must take the same framing."""
     members = [(number, tasks[folded(name)].spec) for number, name in enumerate(flow.spec.consumers) if folded(name) in tasks]
     for number, spec in members[1:]:
-        if _framing(spec) is not _framing(members[0][1]):
+        if framing_of(spec) is not framing_of(members[0][1]):
             line, path = place(flow.at, "to", number)
             flow.at.findings.add(line, path, f'"{spec.name}" and "{members[0][1].name}" share events but differ in input.framing')
 
 
-def _framing(spec: TaskSpec) -> Framing:
-    return spec.input.framing if spec.input else Framing.LINES
+def _check_streams(flow: Flow, tasks: dict[str, Task]) -> None:
+    """A stream is not framed anew, so its consumer must expect what its producers write."""
+    producers = [tasks[folded(name)].spec for name in flow.spec.producers if folded(name) in tasks]
+    for number, name in enumerate(flow.spec.consumers):
+        spec = tasks[folded(name)].spec if folded(name) in tasks else None
+        if spec is None or (spec.input is not None and spec.input.protocol is not Protocol.STREAM):
+            continue
+        for producer in producers:
+            if producer.output.framing is not framing_of(spec):
+                written, line_path = producer.output.framing.name.lower(), place(flow.at, "to", number)
+                sentence = (
+                    f'"{spec.name}" takes a stream, which passes as it was written, and "{producer.name}" writes {written} (output.framing): give'
+                    f' "{spec.name}" input.framing: {written}, or input.protocol: event, which frames anew'
+                )
+                flow.at.findings.add(*line_path, sentence)
+                break
 
 
 # Cycles --------------------------------------------------------------------------------------------------------------------------------------------

@@ -250,7 +250,15 @@ INPUT: dict[str, Meaning] = {
         "by kind",
         "``eof``: the program gets end-of-file when every producer has finished (a task in no flow, when its own queue is empty).  ``open``: never.",
     ),
-    "framing": Meaning("word", "lines", "how events are told apart: ``lines``, ``nul`` or ``netstring``"),
+    "framing": Meaning(
+        "word",
+        "lines",
+        "how events are told apart on its stdin: ``lines``, ``nul`` or ``netstring``.  ``event``: whatever the producers write is framed so;"
+        " ``stream`` gives bytes as they are, and this is for what is put into its own input queue",
+    ),
+    "ack_timeout_s": Meaning(
+        "duration", "0", "a program that has not acknowledged its oldest event after so long is deemed hung and restarted; 0 never (``event``)"
+    ),
 }
 
 OUTPUT: dict[str, Meaning] = {
@@ -259,6 +267,7 @@ OUTPUT: dict[str, Meaning] = {
     "keep_age_s": Meaning("duration", "0", "files older than this are removed once no consumer needs them; 0 without limit"),
     "hard_bytes": Meaning("size", "0", "size at which even files that are needed go, with an alert; 0 never"),
     "sync": Meaning("word", "never", "when the disk is told to write: ``never`` (the kernel decides), ``interval`` (each second) or ``always``"),
+    "framing": Meaning("word", "lines", "how events are told apart on its stdout: ``lines``, ``nul`` or ``netstring``"),
 }
 
 FLOW: dict[str, Meaning] = {

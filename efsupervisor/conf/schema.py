@@ -26,7 +26,8 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     window: events that may be unacknowledged at once, 1 to 1024.  ack: `either`, `empty` (a blank line on stderr) or `echo` (the event repeated
     there). max_deliveries: 0 means without limit.  on_poison: what happens then.  stdin: `eof` gives end-of-file when every producer has finished,
-    `open` never; empty means the default of the kind (jobs eof, services open).
+    `open` never; empty means the default of the kind (jobs eof, services open).  framing: how events are told apart on its stdin.  ack_timeout_s: a
+    program that has not acknowledged its oldest event after so long is deemed hung, 0 never.
     """
 
     protocol: Protocol = Protocol.STREAM
@@ -37,6 +38,7 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_event: int = 1 << 20
     stdin: str = ""
     framing: Framing = Framing.LINES
+    ack_timeout_s: float = 0.0
 
 
 class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +46,7 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     segment_bytes: size at which a new file begins.  keep_bytes / keep_age_s: closed files over these limits are removed once no cursor needs them;
     0 is without limit.  hard_bytes: the size at which even needed files go (with an alert); 0 never.  sync: `never`, `interval` (each second) or
-    `always`.
+    `always`.  framing: how the events that the program writes are told apart.
     """
 
     segment_bytes: int = 64 << 20
@@ -52,6 +54,7 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
     keep_age_s: float = 0.0
     hard_bytes: int = 0
     sync: str = "never"
+    framing: Framing = Framing.LINES
 
 
 class ReadySpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -455,3 +458,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     schedules: list[ScheduleSpec] = []
     daemon: DaemonSpec | None = None
     entries: list[TaskSpec] = []
+
+
+def framing_of(spec: TaskSpec) -> Framing:
+    """How a task takes its events, and so how they lie in its own input queue."""
+    return spec.input.framing if spec.input else Framing.LINES

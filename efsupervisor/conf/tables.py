@@ -64,6 +64,7 @@ INPUT: dict[str, Field] = {
     "max_event": size(1, _GIB),
     "stdin": choice("eof", "open"),
     "framing": one(_framing),
+    "ack_timeout_s": duration(),
 }
 
 OUTPUT: dict[str, Field] = {
@@ -72,6 +73,7 @@ OUTPUT: dict[str, Field] = {
     "keep_age_s": duration(),
     "hard_bytes": size(0, 1 << 60),
     "sync": choice("never", "interval", "always"),
+    "framing": one(_framing),
 }
 
 READY: dict[str, Field] = {

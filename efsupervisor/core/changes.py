@@ -34,7 +34,7 @@ POLICIES = frozenset({
     "stdout_logfile", "stdout_logfile_maxbytes", "stdout_logfile_backups", "stdout_syslog", "stderr_logfile", "stderr_logfile_maxbytes",
      "stderr_logfile_backups", "stderr_syslog", "strip_ansi", "stopasgroup", "killasgroup",
     "backoff_reset_s", "fatal_after_burst", "retry_fatal_s", "input.window", "input.ack", "input.max_deliveries", "input.on_poison",
-    "input.max_event",
+    "input.max_event", "input.ack_timeout_s",
 })  # fmt: skip
 """Keys of a task that a worker takes over while its program runs."""
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from efsupervisor.conf.schema import framing_of
 from efsupervisor.core.altering import Altering
 from efsupervisor.core.control import Client
 from efsupervisor.core.core import Core
@@ -80,6 +81,7 @@ from efsupervisor.messages import (
 )
 from efsupervisor.states import Goal, Kind
 from efsupervisor.system import ticket_of
+from efsupervisor.task.queue import framed
 
 MAX_ID = 200
 MAX_ASKED_BY = 200
@@ -308,7 +310,6 @@ def check_put(task: Task, request: PutRequest) -> None:
     limit = task.spec.input.max_event if task.spec.input else 1 << 20
     if len(request.data) > limit:
         raise EfError(f"an event of {len(request.data)} bytes is over task {task.name}'s limit of {limit} (input: max_event)", Code.TOO_LARGE)
-    if b"\n" in request.data.removesuffix(b"\n"):
-        raise EfError("an event is one line; this one holds a newline: put the lines one by one", Code.BAD_REQUEST)
+    framed(framing_of(task.spec), request.data)
     if not 0 < len(request.put_id) <= MAX_ID:
         raise EfError(f"a put needs an id of 1 to {MAX_ID} characters, so that a retry appends once", Code.BAD_REQUEST)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from efsupervisor.errors import Code, EfError
 from efsupervisor.journal import Reader
+from efsupervisor.journal.framing import terminator
 from efsupervisor.messages import ReadReply, ReadRequest
+from efsupervisor.states import Framing
 from efsupervisor.task.paths import TaskPaths
 
 MAX_READ = 48 << 10
@@ -30,25 +32,33 @@ def read(reader: Reader, request: ReadRequest) -> ReadReply:
     wanted = request.offset if request.offset is not None else tail_offset(reader, end, max(0, min(request.lines, MAX_LINES)))
     offset = reader.skip(max(0, wanted))
     data = reader.read(offset, max(1, min(request.limit, MAX_READ))) if offset < end else b""
-    return ReadReply(id=request.id, offset=offset, data=data, next=offset + len(data), end=end)
+    border = min((mark.end for mark in reader.fragments(offset) if mark.framing >= 0), default=offset + len(data))
+    data = data[: border - offset]  # one framing for a piece
+    return ReadReply(id=request.id, offset=offset, data=data, next=offset + len(data), end=end, framing=reader.framing(offset))
 
 
 def tail_offset(reader: Reader, end: int, lines: int) -> int:
-    """Where the last `lines` lines begin; looks back no further than TAIL_BYTES, so that no log can hold up the loop."""
+    """Where the last `lines` records begin; looks back no further than TAIL_BYTES, so that no log can hold up the loop."""
     floor = max(reader.first(), end - TAIL_BYTES)
     at, wanted = end, lines + 1
     if lines == 0:
         return end
+    reader.fragments(end)
+    framing = reader.framing(end)
+    if framing not in (Framing.LINES, Framing.NUL):
+        begin = reader.walkable(end)
+        return reader.tail_offset(lines, floor) if begin >= floor else max(reader.first(), end - MAX_READ)
+    newline = terminator(framing)
     while at > floor:
         start = max(floor, at - MAX_READ)
         piece = _whole(reader.read, start, at)
-        if at == end and not piece.endswith(b"\n"):
-            wanted -= 1  # the last line has no end yet
-        found = piece.count(b"\n")
+        if at == end and not piece.endswith(newline):
+            wanted -= 1  # the last one has no end yet
+        found = piece.count(newline)
         if found >= wanted:
             cut = len(piece)
             for _ in range(wanted):
-                cut = piece.rindex(b"\n", 0, cut)
+                cut = piece.rindex(newline, 0, cut)
             return start + cut + 1
         wanted -= found
         at = start

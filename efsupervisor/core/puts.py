@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from efsupervisor.conf.schema import framing_of
 from efsupervisor.core.tasks import Link, Put, Task
 from efsupervisor.errors import Code, EfError
 from efsupervisor.messages import InEdge, Outcome, PutDone, PutEvent
@@ -17,8 +18,8 @@ from efsupervisor.task.paths import TaskPaths
 MAX_PUTS = 256
 """Events that may be on their way to one worker."""
 
-PutQueue = Callable[[TaskPaths, str, bytes, Real], int]
-"""Appends one event to the input queue of a task at rest; the offset."""
+PutQueue = Callable[[TaskPaths, str, bytes, Real, int], int]
+"""Appends one event to the input queue of a task at rest, framed so (states.Framing); the offset."""
 
 ClearQueue = Callable[[TaskPaths, InEdge, Real], int]
 """Skips what waits in the input queue of a task at rest; how many bytes."""
@@ -81,6 +82,6 @@ class Puts:
 
     def _append(self, task: Task, put_id: str, data: bytes) -> PutDone:
         try:
-            return PutDone(put_id=put_id, offset=self._put(task.paths, put_id, data, self._system))
+            return PutDone(put_id=put_id, offset=self._put(task.paths, put_id, data, self._system, framing_of(task.wiring.spec)))
         except (EfError, OSError) as error:
             return PutDone(put_id=put_id, error=str(error))

@@ -238,7 +238,7 @@ class TaskLog(Verb, frozen=True, kw_only=True):
         """One piece of the journal; its `next` is where to go on."""
         request = ReadRequest(id=house.next_id(), task=self.task, stream=self.stream, offset=self.offset, lines=self.lines, limit=self.limit)
         reply = first(await house.ask(request), ReadReply)
-        return Piece(task=self.task, stream=self.stream, offset=reply.offset, data=reply.data, next=reply.next, end=reply.end)
+        return Piece(task=self.task, stream=self.stream, offset=reply.offset, data=reply.data, next=reply.next, end=reply.end, framing=reply.framing)
 
 
 class TaskSignal(Verb, frozen=True, kw_only=True):

@@ -1,7 +1,10 @@
 """Fragments: stretches of a journal that end without a terminator because their writer died or left.
 
 No record crosses an incarnation's border, so a consumer must know where a border cut a record.  One file `fragments`, a 16-byte header and then
-fixed records with a checksum each, appended by the journal's one writer.  A torn record at the end (its checksum is wrong) is as if never written
+fixed records with a checksum each, appended by the journal's one writer.  A mark without length says another thing: from this
+offset on records are framed in another way (efsupervisor.journal.framing); before the first such mark they are lines.
+
+A torn record at the end (its checksum is wrong) is as if never written
 and is overwritten by the next mark.  The mark comes before the first byte of the next incarnation, so whoever has read a byte behind a fragment and
 asks afterwards finds it.
 """
@@ -25,15 +28,19 @@ _HEADER = struct.Struct("<4sHHQ")
 _RECORD = struct.Struct("<QQII")
 _BODY = struct.Struct("<QQI")
 _DELIVER = 1
+_FRAMED, _FRAMING_AT = 2, 2
+"""Flag of a mark that says the framing, and where among the flags its number stands."""
 _COMPACT_AT = 64 << 10
 
 
 class Fragment(NamedTuple):
-    """Bytes [start, end).  deliver: it counts as a last record though it has no terminator (its program ended in order)."""
+    """Bytes [start, end).  deliver: it counts as a last record though it has no terminator (its program ended in order).  framing: of what follows
+    (then start is end, and there is no fragment), -1 in a fragment."""
 
     start: int
     end: int
     deliver: bool
+    framing: int = -1
 
 
 def load(folder: Folder) -> Sequence[Fragment]:
@@ -60,14 +67,19 @@ def parse(data: bytes, where: str) -> Sequence[Fragment]:
         start, end, flags, checksum = _RECORD.unpack_from(data, at)
         if checksum != zlib.crc32(data[at : at + _BODY.size]):
             break
-        found.append(Fragment(start, end, bool(flags & _DELIVER)))
+        found.append(Fragment(start, end, bool(flags & _DELIVER), flags >> _FRAMING_AT if flags & _FRAMED else -1))
     return found
+
+
+def framing_at(marks: Sequence[Fragment], offset: int) -> int:
+    """How the record is framed that begins at an offset."""
+    return next((mark.framing for mark in reversed(marks) if mark.framing >= 0 and mark.end <= offset), 0)
 
 
 def mark(folder: Folder, fragment: Fragment) -> None:
     """Append one mark unless the same stretch is marked already.  OSError: nothing was marked; try again before anything is written behind it."""
     known = load(folder)
-    if any((one.start, one.end) == (fragment.start, fragment.end) for one in known):
+    if any((one.start, one.end, one.framing) == (fragment.start, fragment.end, fragment.framing) for one in known):
         return
     data, at = _packed(fragment), _HEADER.size + _RECORD.size * len(known)
     if not known:
@@ -88,7 +100,13 @@ def compact(folder: Folder, first: int) -> None:
         return
     known = load(folder)
     if known and known[0].end <= first:
-        folder.replace(FILE, _header() + b"".join(_packed(one) for one in known if one.end > first))
+        folder.replace(FILE, _header() + b"".join(_packed(one) for one in kept(known, first)))
+
+
+def kept(marks: Sequence[Fragment], first: int) -> list[Fragment]:
+    """The marks that still say something about bytes from `first` on: what ends behind it, and the framing that holds there.  Pure."""
+    framings = [mark for mark in marks if mark.framing >= 0 and mark.end <= first]
+    return framings[-1:] + [mark for mark in marks if mark.end > first]
 
 
 def _header() -> bytes:
@@ -96,5 +114,6 @@ def _header() -> bytes:
 
 
 def _packed(fragment: Fragment) -> bytes:
-    body = _BODY.pack(fragment.start, fragment.end, _DELIVER * fragment.deliver)
+    framed = _FRAMED | fragment.framing << _FRAMING_AT if fragment.framing >= 0 else 0
+    body = _BODY.pack(fragment.start, fragment.end, _DELIVER * fragment.deliver | framed)
     return body + zlib.crc32(body).to_bytes(4, "little")

@@ -24,6 +24,7 @@ from typing import TypeVar
 from efsupervisor.journal import fragments, index, scan
 from efsupervisor.journal.folder import Folder, is_sealed, named
 from efsupervisor.journal.fragments import Fragment
+from efsupervisor.states import Framing
 from efsupervisor.system import System
 
 NOTED_WITHIN_NS = 2 * 10**9
@@ -38,7 +39,7 @@ class Reader:
     Raises JournalError for files that are not the journal's own, OSError as the system gives it.  Not for use by two threads.
     """
 
-    __slots__ = ("_base", "_dry", "_fd", "_marks", "_marks_seen", "_path", "_system", "_tail")
+    __slots__ = ("_base", "_dry", "_fd", "_known", "_marks", "_marks_seen", "_path", "_system", "_tail")
 
     def __init__(self, folder: str, *, system: System) -> None:
         self._path = folder
@@ -47,6 +48,7 @@ class Reader:
         self._base = 0
         self._dry = -1
         self._tail = -1
+        self._known = 0
         self._marks: Sequence[Fragment] = ()
         self._marks_seen: tuple[int, int, int] | None = None
 
@@ -107,12 +109,30 @@ class Reader:
         return marks[bisect_right(marks, offset, key=lambda mark: mark.end) :]
 
     def record_start(self, offset: int, floor: int = 0) -> int:
-        """Where the record begins that holds byte `offset`: after a newline, a fragment or a hole, or at the oldest byte; never below `floor`."""
+        """Where the record begins that holds byte `offset`: after a record's end, a fragment or a hole, or at the oldest byte; not below `floor`."""
         self._refresh_marks()
         marks = self._marks
-        before = bisect_right(marks, offset, key=lambda mark: mark.end)
-        low = max(floor, marks[before - 1].end) if before else floor
-        return self._below(lambda folder: scan.record_border(folder, offset, low), floor)
+        framing = fragments.framing_at(marks, offset)
+        low = self._mark_below(offset)
+        if framing == Framing.NETSTRING:  # only walked forwards: from where the last walk came to, if that helps
+            low = max(low, self._known) if self._known <= offset else low
+            self._known = self._below(lambda folder: scan.record_border(folder, offset, low, framing), low)
+            return max(floor, self._known)
+        low = max(floor, low)
+        return self._below(lambda folder: scan.record_border(folder, offset, low, framing), floor)
+
+    def _mark_below(self, offset: int) -> int:
+        """Where the last mark ends that ends at or before this offset."""
+        before = bisect_right(self._marks, offset, key=lambda mark: mark.end)
+        return self._marks[before - 1].end if before else 0
+
+    def walkable(self, offset: int) -> int:
+        """From where netstrings before this offset have to be walked: the last mark, or where the offset's segment begins."""
+        return max(self._mark_below(offset), self._below(lambda folder: max((base for base in folder.bases() if base <= offset), default=0), 0))
+
+    def framing(self, offset: int) -> int:
+        """How the record is framed that begins at an offset (states.Framing or framing.BROKEN), as the marks said when `fragments` was asked last."""
+        return fragments.framing_at(self._marks, offset) if self._marks else 0
 
     def at_time(self, wall_ns: int) -> int:
         """An offset behind which all that was written after that time follows: the last index entry not later; the oldest byte without one.
@@ -134,11 +154,18 @@ class Reader:
         index does not know."""
         return self._below(lambda folder: self._time_of(folder, offset), (offset + 1, 0))
 
-    def tail_offset(self, lines: int) -> int:
-        """Where the last `lines` lines begin; a last line without newline counts as one.  The oldest offset when there are fewer."""
+    def tail_offset(self, lines: int, floor: int = 0) -> int:
+        """Where the last `lines` records begin; a last one without its end counts as one.  The oldest offset when there are fewer.  floor: netstrings
+        are looked for in segments only that begin there or later."""
         if lines <= 0:
             return self.end()
-        return self._below(lambda folder: scan.last_lines(folder, self._find_end(folder), lines), 0)
+        self._refresh_marks()
+
+        def look(folder: Folder) -> int:
+            end = self._find_end(folder)
+            return scan.last_lines(folder, end, lines, fragments.framing_at(self._marks, end), max(floor, self._mark_below(end)))
+
+        return self._below(look, 0)
 
     # Finding -------------------------------------------------------------------------------------------------------------------------------------
 

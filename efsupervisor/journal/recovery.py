@@ -143,8 +143,9 @@ def _set_aside(folder: Folder, base: int, fd: int, size: int, good: int) -> str:
 
 
 def _mark_open_record(folder: Folder, end: int) -> None:
-    floor = max((one.end for one in fragments.load(folder)), default=0)
-    start = record_border(folder, end, floor)
+    marks = fragments.load(folder)
+    floor = max((one.end for one in marks), default=0)
+    start = record_border(folder, end, floor, fragments.framing_at(marks, end))
     if start < end:
         fragments.mark(folder, Fragment(start, end, deliver=False))
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple, TypeVar
 
+from efsupervisor.journal import framing as frames
 from efsupervisor.journal.folder import PIECE, Folder, is_sealed, named
+from efsupervisor.states import Framing
 from efsupervisor.system import System
 
 _Found = TypeVar("_Found")
@@ -78,27 +81,68 @@ def _within(system: System, fd: int, base: int, end: int, floor: int) -> Iterato
         end = start
 
 
-def record_border(folder: Folder, upto: int, floor: int) -> int:
-    """Where the record begins that is open at `upto`: after a newline below `upto`, at a hole or at the oldest byte, never below `floor`."""
-    low = upto
+def record_border(folder: Folder, upto: int, floor: int, framing: int = 0) -> int:
+    """Where the record begins that is open at `upto`: after a record's end below `upto`, at a hole or at the oldest byte, never below `floor`, which
+    is itself a record's beginning where netstrings are walked (a segment of those begins with one)."""
+    if framing == Framing.NETSTRING:
+        return _walked(folder, upto, floor)
+    if framing == frames.BROKEN:
+        return floor
+    end, low = frames.terminator(framing), upto
     with contextlib.closing(backwards(folder, upto, floor)) as pieces:
         for piece in pieces:
             if piece.end != low:
                 return low
-            at = piece.data.rfind(b"\n")
+            at = piece.data.rfind(end)
             if at >= 0:
                 return piece.start + at + 1
             low = piece.start
     return low
 
 
-def last_lines(folder: Folder, upto: int, lines: int) -> int:
-    """Where the last `lines` lines before `upto` begin; a last line without newline counts as one.  The oldest offset when there are fewer."""
-    low, wanted = upto, lines
+def _walked(folder: Folder, upto: int, floor: int, begins: deque[int] | None = None) -> int:
+    """The last border of netstrings at or before `upto`; `begins` is given where the records begin that lie between.  Walks in one segment."""
+    base = max((each for each in folder.bases() if each < upto), default=upto)
+    start = max(floor, base)
+    if start >= upto:
+        return upto
+    try:
+        fd, _ = folder.open(named(base), os.O_RDONLY)
+    except FileNotFoundError as error:
+        raise Moved from error
+    try:
+        return frames.walk(lambda at, size: folder.system.pread(fd, size, at - base), start, upto, begins).border
+    finally:
+        folder.system.close(fd)
+
+
+def _last_netstrings(folder: Folder, upto: int, count: int, floor: int) -> int:
+    """Where the last `count` of them begin; no segment is walked that begins below `floor`."""
+    found: list[int] = []
+    bases = folder.bases()
+    while len(found) < count and upto > floor:
+        begins: deque[int] = deque(maxlen=count)
+        border = _walked(folder, upto, floor, begins)
+        found = [*begins, *([border] if border < upto else []), *found]
+        before = [base for base in bases if floor <= base < upto]
+        if not before or before[-1] <= floor:
+            break
+        upto = before[-1]
+    return found[-count:][0] if found else upto
+
+
+def last_lines(folder: Folder, upto: int, lines: int, framing: int = 0, floor: int = 0) -> int:
+    """Where the last `lines` records before `upto` begin; a last one without its end counts as one.  The oldest offset when there are fewer.  floor:
+    what is not text is looked for from here on only."""
+    if framing == Framing.NETSTRING:
+        return _last_netstrings(folder, upto, lines, floor)
+    if framing == frames.BROKEN:
+        return floor
+    end, low, wanted = frames.terminator(framing), upto, lines
     with contextlib.closing(backwards(folder, upto, 0)) as pieces:
         for piece in pieces:
-            stop = len(piece.data) - (piece.end == upto and piece.data.endswith(b"\n"))
-            while (at := piece.data.rfind(b"\n", 0, stop)) >= 0:
+            stop = len(piece.data) - (piece.end == upto and piece.data.endswith(end))
+            while (at := piece.data.rfind(end, 0, stop)) >= 0:
                 wanted -= 1
                 if wanted == 0:
                     return piece.start + at + 1

@@ -23,12 +23,17 @@ from efsupervisor.errors import JournalError
 from efsupervisor.journal import fragments, recovery, retention
 from efsupervisor.journal.folder import ACTIVE_MODE, INDEX, PIECE, SEALED_MODE, TEMPORARY, Folder, Head, copy_range, named, write_all
 from efsupervisor.journal.fragments import Fragment
+from efsupervisor.journal.framing import BROKEN, Walk, terminator, walk
 from efsupervisor.journal.index import Indexer
 from efsupervisor.journal.scan import record_border
+from efsupervisor.states import Framing
 from efsupervisor.system import System
 
 _RETRY_AFTER = 1 << 20
 """Bytes until a rotation that failed is tried again: a full disk must not cost a copy at each write."""
+
+_WALK_AFTER = 4 << 20
+"""Bytes of netstrings that are walked at once."""
 
 
 class Writer:
@@ -38,7 +43,8 @@ class Writer:
     power loss is not looked for.  floor: an offset at or above every saved cursor, used after a power loss or when the segments are gone.
     Raises JournalError for a folder that cannot be trusted and OSError as the system gives it.
 
-    end: next offset.  first: oldest offset still there.  damage: a sentence about what a power loss did, or "".  All three are for reading only.
+    end: next offset.  first: oldest offset still there.  damage: a sentence about what a power loss did, or "".  framing: how
+    records are framed that begin from now on (efsupervisor.journal.framing).  All four are for reading only.
     """
 
     __slots__ = (
@@ -49,20 +55,24 @@ class Writer:
         "_fd",
         "_folder",
         "_index",
+        "_known",
         "_max_event",
         "_segment_bytes",
         "_system",
         "damage",
         "end",
         "first",
+        "framing",
     )
 
     end: int
     first: int
     damage: str
+    framing: int
     _barren: int
     _base: int
     _due: int
+    _known: int
     _index: Indexer
 
     def __init__(
@@ -137,11 +147,22 @@ class Writer:
         """Say that [start, end) is all there will be of a record.  Saying it again changes nothing.  OSError: not marked, try again."""
         if start < end:
             fragments.mark(self._folder, Fragment(start, end, deliver))
+            self._known = max(self._known, end)
+
+    def frame(self, framing: int) -> None:
+        """Records that begin from now on are framed so; no record may be unfinished (mark it first).  OSError: not said, try again."""
+        if framing != self.framing:
+            fragments.mark(self._folder, Fragment(self.end, self.end, False, framing))
+            self._known = self._barren = self.end
+            self.framing = framing
+            self._set_due()
 
     def last_record_end(self, floor: int = 0) -> int:
-        """Offset after the last newline or marked fragment, not below `floor`; equal to `end` when no record is unfinished."""
+        """Offset after the last record or marked fragment, not below `floor`; equal to `end` when no record is unfinished."""
         marked = max((one.end for one in fragments.load(self._folder)), default=0)
-        return record_border(self._folder, self.end, max(floor, marked))
+        if self.framing == Framing.NETSTRING:
+            return self._walk(max(floor, marked)).border
+        return record_border(self._folder, self.end, max(floor, marked), self.framing)
 
     # Upkeep --------------------------------------------------------------------------------------------------------------------------------------
 
@@ -203,21 +224,45 @@ class Writer:
     def _rotate(self) -> None:
         """Begin a new segment at the end of the last record, or note when to look again."""
         try:
+            if self.framing == Framing.NETSTRING and not self._walks_to_the_end():
+                return
             cut = self._find_cut()
             if cut is not None:
                 self._switch(cut, self._copy_tail(cut))
         except (OSError, JournalError):
             self._due = self.end + _RETRY_AFTER
 
-    def _find_cut(self) -> int | None:
-        """Offset after the last newline of the segment; the end when the open record is too long; None when it may still come to an end.
+    def _walk(self, floor: int) -> Walk:
+        """Over netstrings up to the end.  What was walked once is not walked again: _known is a record's beginning."""
+        found = walk(lambda at, size: self._system.pread(self._fd, size, at - self._base), max(self._known, floor), self.end)
+        self._known = found.border
+        return found
 
-        What was scanned in vain is never scanned again: up to _barren the segment has no newline.
+    def _walks_to_the_end(self) -> bool:
+        """Netstrings are walked a piece at a time, while the segment grows; True when it is time to cut.  No netstring is ever cut: a segment of them
+        begins with one.  What is none is marked, and then is cut as bytes."""
+        found = self._walk(0)
+        if found.broken:
+            fragments.mark(self._folder, Fragment(found.border, found.border, False, BROKEN))
+            self.framing = BROKEN
+        full = self._base + self._segment_bytes
+        if self.end >= full and (self._known > self._base or self.framing == BROKEN):
+            return True
+        self._due = min(full, self.end + _WALK_AFTER) if self.end < full else found.open_end or self.end + 1
+        return False
+
+    def _find_cut(self) -> int | None:
+        """Offset after the last record of the segment; the end when the open record is too long; None when it may still come to an end.
+
+        What was scanned in vain is never scanned again: up to _barren the segment has no end of a record.
         """
+        if self.framing in (Framing.NETSTRING, BROKEN):
+            return self._known if self._known > self._base else self.end
+        end_byte = terminator(self.framing)
         at, low = self.end, max(self._barren, self.end - self._max_event - 1)
         while at > low:
             start = max(low, at - PIECE)
-            found = self._system.pread(self._fd, at - start, start - self._base).rfind(b"\n")
+            found = self._system.pread(self._fd, at - start, start - self._base).rfind(end_byte)
             if found >= 0:
                 return start + found + 1
             at = start
@@ -258,8 +303,8 @@ class Writer:
         self._system.fault("rotate:sealed")
         old, self._fd = self._fd, fd
         begin, self._base = self._base, cut
-        self._barren = cut
-        self._due = cut + self._segment_bytes
+        self._barren = self._known = cut
+        self._set_due()
         self._index.close()
         self._index = Indexer(self._folder, cut)
         with contextlib.suppress(OSError):
@@ -300,10 +345,18 @@ class Writer:
 
     def _stand(self, bases: list[int], size: int) -> None:
         self.first, self._base = bases[0], bases[-1]
-        self._barren = self._base
         self.end = self._base + size
-        self._due = self._base + self._segment_bytes
         self._index = Indexer(self._folder, self._base)
+        marks = fragments.load(self._folder)
+        self.framing = fragments.framing_at(marks, self.end)
+        self._known = max([self._base, *(one.end for one in marks[-2:])])
+        self._barren = max([self._base, *(one.end for one in marks[-2:] if one.framing >= 0)])
+        self._set_due()
+
+    def _set_due(self) -> None:
+        self._due = self._base + self._segment_bytes
+        if self.framing == Framing.NETSTRING:
+            self._due = min(self._due, self.end + _WALK_AFTER)
 
     def _new_head(self, boot_id: str) -> Head:
         return Head(boot_id=boot_id, created=self._system.wall_ns())

@@ -140,6 +140,7 @@ class Piece(Message, frozen=True, kw_only=True):
     data: bytes
     next: int
     end: int
+    framing: int = 0
 
 
 class Text(Message, frozen=True, kw_only=True):

@@ -473,12 +473,14 @@ class DoneReply(_Reply, frozen=True, kw_only=True):
 
 
 class ReadReply(_Reply, frozen=True, kw_only=True):
-    """Bytes from `offset` on (after gaps were skipped); end: the journal's end when it was read; next: where to go on."""
+    """Bytes from `offset` on (after gaps were skipped); end: the journal's end when it was read; next: where to go on.  framing: how they are told
+    apart (states.Framing; a number that is not there: not at all)."""
 
     offset: int
     data: bytes
     next: int
     end: int
+    framing: int = 0
 
 
 class SpecsReply(_Reply, frozen=True, kw_only=True):

@@ -49,19 +49,27 @@ TERMINATED = 1
 _CRC_AT = 8
 
 
+FROM, TO = 0xF, 4
+"""A run's framing: low four bits, how the journal frames it; above them, how it is framed on the wire (states.Framing)."""
+
+
 class Run:
-    """Neighbouring outstanding events of one edge.  lengths: of each event on the wire, empty for a stream's extent; wire: their sum."""
+    """Neighbouring outstanding events of one edge.  lengths: of each event on the wire, empty for a stream's extent; wire: their sum.  spans: length
+    of each event in the journal, the same list where nothing is framed anew."""
 
-    __slots__ = ("edge", "flags", "framing", "length", "lengths", "offset", "wire")
+    __slots__ = ("edge", "flags", "framing", "length", "lengths", "offset", "spans", "wire")
 
-    def __init__(self, edge: int, offset: int, length: int, lengths: list[int], framing: int = 0, flags: int = 0) -> None:
+    def __init__(
+        self, edge: int, offset: int, length: int, lengths: list[int], framing: int = 0, flags: int = 0, spans: list[int] | None = None
+    ) -> None:
         self.edge = edge
         self.offset = offset
         self.length = length
         self.lengths = lengths
         self.framing = framing
         self.flags = flags
-        self.wire = length + (flags & TERMINATED)
+        self.spans = lengths if spans is None else spans
+        self.wire = sum(lengths) or length + (flags & TERMINATED)
 
 
 class EdgeState:
@@ -152,7 +160,7 @@ def decode(slot: bytes) -> Delivery | None:
         at += EDGE.size
     for _ in range(fields[18]):
         edge, framing, run_flags, events, offset, run_length = RUN.unpack_from(slot, at)
-        state.runs.append(Run(edge, offset, run_length, [0] * events, framing, run_flags))
+        state.runs.append(Run(edge, offset, run_length, [0] * events, framing, run_flags, spans=[0] * events))
         at += RUN.size
     return state
 

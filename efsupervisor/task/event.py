@@ -20,6 +20,7 @@ from collections import deque
 import msgspec
 
 from efsupervisor.journal import Reader, Writer
+from efsupervisor.journal.framing import DIGITS
 from efsupervisor.reactor import READ, Timer
 from efsupervisor.states import Mode
 from efsupervisor.system import PIPE_BUF
@@ -81,11 +82,18 @@ class EventStdIn(FlowStdIn):
         if self.state.spool_parsed < self._spool.first:
             self.state.spool_parsed = self._spool.first
 
+    @property
+    def framing(self) -> int:
+        """See FlowStdIn.framing."""
+        return int(self.seat.spec.input.framing) if self.seat.spec.input else 0
+
     # Beginning and taking over ----------------------------------------------------------------------------------------------------------------------
 
     def open(self, incarnation: int) -> int:
         """As FlowStdIn.open; what stderr holds of earlier lives was parsed at their close."""
         self._outstanding = self._unsent_events = 0
+        for source in self.sources:
+            source.reframe = self.framing
         return super().open(incarnation)
 
     def began(self) -> None:
@@ -113,7 +121,7 @@ class EventStdIn(FlowStdIn):
             if position + run.wire > put:
                 source = self._source(run.edge)
                 assert source is not None, "an outstanding run belongs to an edge that is served"
-                data = source.content(run.offset, run.length) + b"\n" * (run.wire - run.length)
+                data = b"".join(source.records(run))
                 parts.append(data[max(0, put - position) :])
             position += run.wire
         return b"".join(parts)
@@ -200,14 +208,16 @@ class EventStdIn(FlowStdIn):
     def _is_acknowledgement(self, line: bytes) -> bool:
         if self._outstanding <= self._unsent_events:
             return False
-        if not line:
-            return self._ack != "echo" or self.state.runs[0].lengths[0] == 1
+        if not line and self._ack != "echo":
+            return True
         return self._ack != "empty" and self._repeats(line)
 
     def _repeats(self, line: bytes) -> bool:
         run = self.state.runs[0]
+        if not len(line) <= run.spans[0] <= len(line) + DIGITS + 2:
+            return False
         source = self._source(run.edge)
-        return source is not None and run.lengths[0] == len(line) + 1 and source.content(run.offset, len(line)) == line
+        return source is not None and source.payload(run) == line
 
     def _acknowledge(self, count: int) -> None:
         """The oldest `count` events are done."""
@@ -222,12 +232,14 @@ class EventStdIn(FlowStdIn):
                 state.base += run.wire
                 state.runs.popleft()
             else:
-                size = sum(run.lengths[:count])
+                size, wire = sum(run.spans[:count]), sum(run.lengths[:count])
+                if run.spans is not run.lengths:
+                    del run.spans[:count]
                 del run.lengths[:count]
                 run.offset += size
                 run.length -= size
-                run.wire -= size
-                state.base += size
+                run.wire -= wire
+                state.base += wire
                 count = 0
 
     def _keep(self, data: bytes) -> None:
@@ -273,7 +285,7 @@ class EventStdIn(FlowStdIn):
             return b""
         run = self.state.runs[0]
         source = self._source(run.edge)
-        return b"" if source is None else source.content(run.offset, min(4096, run.lengths[0] if run.lengths else 0))
+        return b"" if source is None else source.content(run.offset, min(4096, run.spans[0] if run.spans else 0))
 
     # stdin ------------------------------------------------------------------------------------------------------------------------------------------
 
@@ -374,9 +386,12 @@ class EventStdIn(FlowStdIn):
     def _accept(self, batch: Batch) -> None:
         run = batch.run
         last = self.state.runs[-1] if self.state.runs else None
-        if last is not None and last.edge == run.edge and not last.flags and not run.flags and last.offset + last.length == run.offset:
+        joins = last is not None and last.edge == run.edge and last.framing == run.framing and last.offset + last.length == run.offset
+        if last is not None and joins and not last.flags and not run.flags:
             last.length += run.length
             last.wire += run.wire
+            if last.spans is not last.lengths:
+                last.spans += run.spans
             last.lengths += run.lengths
         else:
             self.state.runs.append(run)
@@ -387,7 +402,7 @@ class EventStdIn(FlowStdIn):
     # Dead letters -----------------------------------------------------------------------------------------------------------------------------------
 
     def _pass_oversize(self, source: Source, found: Oversize) -> None:
-        self._bury(source, found.offset, found.length, 0, f"{found.length} bytes, over max_event")
+        self._bury(source, found.offset, found.length, 0, found.why or f"{found.length} bytes, over max_event")
         if isinstance(source, ShareSource):
             source.pass_oversize()
         else:
@@ -451,7 +466,7 @@ class EventStdIn(FlowStdIn):
             self._poison = f"{what} was delivered {state.charges} times and the program died each time"
             state.charges = 0
             return
-        size = run.lengths[0]
+        size = run.spans[0]
         self._bury(source, run.offset, size, state.charges, f"the program died {state.charges} times while this was its oldest event")
         self._unsent_events = min(self._unsent_events, self._outstanding - 1)
         self._acknowledge(1)

@@ -3,6 +3,9 @@
 Consumers show their cursors in small files beside the edge (a hint that is never ahead of their delivery record), so lag is known without asking
 anyone. When the slowest is more than `max_lag` behind, the capture is paused: the program's pipe fills and it blocks in write, as in a shell pipe.
 
+A record that is not ended yet can be taken by nobody, so it holds nobody back: only what is before it counts as lag, or a record longer than max_lag
+would never come to its end.  Beyond OPEN_RECORD it does, so that a program that never ends one cannot fill the disk.
+
 No wake-up is lost: the producer sets its flag file and then reads the cursors once more; a consumer moves its cursor and then reads the flag.  A
 consumer that has finished counts no more; when all consumers of a job have finished, the job is ended.
 """
@@ -10,6 +13,7 @@ consumer that has finished counts no more; when all consumers of a job have fini
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from efsupervisor.journal import Claims
 from efsupervisor.messages import OutEdge
@@ -19,6 +23,9 @@ from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.record import read_state
 from efsupervisor.task.seat import DATA, STATE, Seat
 from efsupervisor.task.stdin import read_hint
+
+OPEN_RECORD = 1 << 30
+"""Bytes of an unfinished record that do not count as lag."""
 
 
 class Outlet:
@@ -81,6 +88,7 @@ class Outlets:
         self._neighbours: list[str] = []
         self._nearest = 1 << 62
         self.blocked_by: list[str] = []
+        self._told_open = -1
         self._flag_fd = -1
         self._flag(False)
         self.rewired()
@@ -130,8 +138,23 @@ class Outlets:
     def _behind(self, end: int) -> list[Outlet]:
         """Outlets over their limit; once held back, until half of it is free again."""
         slow = [o for o in self._holding() if end - o.look() > (o.edge.max_lag // 2 if self.blocked_by else o.edge.max_lag)]
+        if slow and (whole := self._whole(end)) < end:
+            slow = [o for o in slow if whole - o.cursor > (o.edge.max_lag // 2 if self.blocked_by else o.edge.max_lag)]
         self._reckon()
         return slow
+
+    def _whole(self, end: int) -> int:
+        """The end of what consumers can take."""
+        border = self.border()
+        if end - border <= OPEN_RECORD:
+            return border
+        if self._told_open != border:
+            self._told_open = border
+            self._seat.alert("record", f"what it writes since offset {border} has no end after 1 GiB: it waits until the program is started anew")
+        return end
+
+    border: Callable[[], int] = staticmethod(lambda: 1 << 62)
+    """Where the record begins that is not ended yet; set by the worker."""
 
     def _flag(self, blocked: bool) -> None:
         system = self._seat.system

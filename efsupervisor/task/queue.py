@@ -16,10 +16,13 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from efsupervisor.errors import Code, EfError
 from efsupervisor.journal import Reader, Writer
+from efsupervisor.journal.framing import BROKEN, terminator, wrap
 from efsupervisor.messages import InEdge
+from efsupervisor.states import Framing
 from efsupervisor.system import Real, boot_id, write_whole
 from efsupervisor.task.delivery import EdgeState, Record, saved
 from efsupervisor.task.paths import TaskPaths, own_edge_id
@@ -30,82 +33,117 @@ _LOOK_BACK = 10_000
 MAX_EVENT = 1 << 20
 
 
-def put(paths: TaskPaths, put_id: str, data: bytes, system: Real, *, lock: bool = True) -> int:
-    """Append one event, which is given a newline when it has none at its end, and return its offset; the same id again returns the same offset.
+class Put(NamedTuple):
+    """One event on its way into a queue: the record as it is framed there, and what it says."""
 
-    lock: take the task's lock for it (the caller is not its worker).  EfError for an event that holds a newline in its middle, is too large or meets
-    a task whose lock is taken; OSError when the disk is full: nothing was appended.
+    put_id: str
+    record: bytes
+    payload: bytes
+    framing: int
+
+
+def put(paths: TaskPaths, put_id: str, data: bytes, system: Real, framing: int = Framing.LINES, *, lock: bool = True) -> int:
+    """Append one event, framed as the task wants it, and return its offset; the same id again returns the same offset.  The byte that ends an event
+    may be at its end or not.
+
+    lock: take the task's lock for it (the caller is not its worker).  EfError for an event that holds the byte that would end it, is too large or
+    meets a task whose lock is taken; OSError when the disk is full: nothing was appended.
     """
-    event = data if data.endswith(b"\n") else data + b"\n"
-    if b"\n" in event[:-1]:
-        raise EfError("an event is one line; this one holds a newline: put the lines one by one", Code.BAD_REQUEST)
-    if len(event) > MAX_EVENT:
-        raise EfError(f"an event of {len(event)} bytes is over the limit of {MAX_EVENT}", Code.TOO_LARGE)
+    payload, record = framed(framing, data)
+    if len(payload) >= MAX_EVENT:
+        raise EfError(f"an event of {len(payload) + 1} bytes is over the limit of {MAX_EVENT}", Code.TOO_LARGE)
+    event = Put(put_id, record, payload, framing)
     if not lock:
-        return _put(paths, put_id, event, system)
+        return _put(paths, event, system)
     with _locked(paths, system):
-        return _put(paths, put_id, event, system)
+        return _put(paths, event, system)
 
 
-def _put(paths: TaskPaths, put_id: str, event: bytes, system: Real) -> int:
+def framed(framing: int, data: bytes) -> tuple[bytes, bytes]:
+    """What an event says and its record; EfError when the framing cannot carry it.  The byte that ends an event may be at its end or not."""
+    payload = data if framing == Framing.NETSTRING else data.removesuffix(terminator(framing))
+    record = wrap(framing, payload)
+    if record is not None:
+        return payload, record
+    if framing == Framing.LINES:
+        reason = "an event is one line; this one holds a newline: put the lines one by one, or give the task another input.framing"
+    else:
+        reason = "an event of this task ends with a zero byte; this one holds one: set its input.framing to netstring"
+    raise EfError(reason, Code.BAD_REQUEST)
+
+
+def _put(paths: TaskPaths, event: Put, system: Real) -> int:
     own = saved(paths.delivery, system).edge(own_edge_id(paths.id))  # of this journal alone: other edges count the bytes of their producers
     floor = own.next if own is not None else 0
     writer = Writer(paths.input_journal, system=system, boot_id=boot_id(), floor=floor)
     try:
         ids = system.open(paths.folder + "/put-ids", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         try:
-            return _put_once(writer, paths.input_journal, ids, put_id, event, system)
+            return _put_once(writer, paths.input_journal, ids, event, system)
         finally:
             system.close(ids)
     finally:
         writer.close()
 
 
-def _put_once(writer: Writer, folder: str, ids: int, put_id: str, event: bytes, system: Real) -> int:
-    key = hashlib.sha256(put_id.encode()).digest()[:16]
-    torn = writer.last_record_end()
+def _put_once(writer: Writer, folder: str, ids: int, event: Put, system: Real) -> int:
+    key = hashlib.sha256(event.put_id.encode()).digest()[:16]
+    end = system.fstat(ids).st_size // _SIZE * _SIZE
+    noted = _look(system, ids, end, key)
+    torn = writer.last_record_end(noted.last if noted.last <= writer.end else 0)
     if torn < writer.end:
         writer.mark_fragment(torn, writer.end, deliver=False)  # a put was killed in the middle of its event
-    end = system.fstat(ids).st_size // _SIZE * _SIZE
-    known, last_whole = _look(system, ids, end, key)
-    if known is not None and known + len(event) <= writer.end and _stands(folder, known, event, system):
+    known = noted.offset
+    if known is not None and known + noted.length <= writer.end and _stands(folder, known, noted.length, event.payload, system):
         return known
-    body = _RECORD.pack(key, writer.end, len(event), 1)
+    writer.frame(event.framing)
+    body = _RECORD.pack(key, writer.end, len(event.record), 1)
     record = body + struct.pack("<I", zlib.crc32(body))
-    if system.pwrite(ids, record, last_whole) != len(record):
+    if system.pwrite(ids, record, noted.whole) != len(record):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     system.fault("put:noted")
-    offset = writer.append(event)
+    offset = writer.append(event.record)
     writer.index(system.wall_ns())
     return offset
 
 
-def _stands(folder: str, offset: int, event: bytes, system: Real) -> bool:
-    """The queue holds exactly this event there (a segment's end may cut the read in two)."""
+def _stands(folder: str, offset: int, length: int, wanted: bytes, system: Real) -> bool:
+    """The queue holds exactly this event there (a segment's end may cut the read in two), however it was framed when it was put."""
     reader = Reader(folder, system=system)
     try:
         found = b""
-        while len(found) < len(event) and (part := reader.read(offset + len(found), len(event) - len(found))):
+        while len(found) < length and (part := reader.read(offset + len(found), length - len(found))):
             found += part
-        return found == event
+        reader.fragments(offset)
+        framing = reader.framing(offset)
+        return framing != BROKEN and wrap(framing, wanted) == found
     finally:
         reader.close()
 
 
-def _look(system: Real, ids: int, end: int, key: bytes) -> tuple[int | None, int]:
-    """Offset noted for the id, if any, and where the next record goes."""
+class Noted(NamedTuple):
+    """What the ids say.  offset, length: of the event that was put with this id, None when there is none.  whole: where the next id goes.  last:
+    where the last event begins that was noted at all."""
+
+    offset: int | None
+    length: int
+    whole: int
+    last: int
+
+
+def _look(system: Real, ids: int, end: int, key: bytes) -> Noted:
     start = max(0, end - _LOOK_BACK * _SIZE)
     data = system.pread(ids, end - start, start)
-    found, whole = None, start
+    found, size, whole, last = None, 0, start, 0
     for at in range(0, len(data), _SIZE):
         body = data[at : at + _RECORD.size]
         if zlib.crc32(body) != int.from_bytes(data[at + _RECORD.size : at + _SIZE], "little"):
             break
         whole = start + at + _SIZE
-        name, offset, _length, _version = _RECORD.unpack(body)
+        name, last, length, _version = _RECORD.unpack(body)
         if name == key:
-            found = offset
-    return found, whole
+            found, size = last, length
+    return Noted(found, size, whole, last)
 
 
 # What waits -----------------------------------------------------------------------------------------------------------------------------------------

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from efsupervisor.journal import Claim, Claims
+from efsupervisor.journal.framing import payload, terminator, wrap
 from efsupervisor.messages import InEdge
+from efsupervisor.states import Framing
 from efsupervisor.system import Real
-from efsupervisor.task.delivery import TERMINATED, EdgeState, Run
-from efsupervisor.task.source import Batch, Oversize, Source
+from efsupervisor.task.delivery import FROM, TERMINATED, TO, EdgeState, Run
+from efsupervisor.task.source import Batch, Oversize, Source, unfit
 
 
 class ShareSource(Source):
@@ -47,30 +49,36 @@ class ShareSource(Source):
         self.hungry = False
         if not self._incarnation or (not self._waiting and not self._claim(room, limit)):
             return None
-        claim = self._waiting[0]
-        if claim.length > self._max_event:
-            return Oversize(claim.offset, claim.length)
         return self._batch(room, limit)
 
-    def _batch(self, room: int, limit: int) -> Batch:
+    def _batch(self, room: int, limit: int) -> Batch | Oversize:
         """Neighbouring claims as one run."""
         first = self._waiting[0]
-        taken, size = 1, first.length
-        plain = first.framing == 0
+        framing = first.framing
+        to = framing if self.reframe < 0 else self.reframe
+        if first.length > self._max_event and self.is_oversize(self.content(first.offset, first.length), framing):
+            return Oversize(first.offset, first.length)
+        spans = [first.length]
         for claim in self._waiting[1:room]:
-            if not plain or claim.offset != first.offset + size or size + claim.length > limit or claim.framing or claim.length > self._max_event:
+            size = sum(spans)
+            if claim.offset != first.offset + size or size + claim.length > limit or claim.framing != framing or claim.length > self._max_event:
                 break
-            size += claim.length
-            taken += 1
-        data = self.content(first.offset, size)
-        flags = 0 if data.endswith(b"\n") else TERMINATED
-        sizes = [claim.length for claim in self._waiting[:taken]]
-        if flags:
-            data += b"\n"
-            sizes[-1] += 1
+            spans.append(claim.length)
+        data = self.content(first.offset, sum(spans))
+        wire, at = [], 0
+        for span in spans:
+            record = wrap(to, payload(framing, data[at : at + span]))
+            if record is None:
+                break
+            wire.append(record)
+            at += span
+        if not wire:
+            return Oversize(first.offset, first.length, unfit(to))
+        taken = len(wire)
+        flags = 0 if framing == Framing.NETSTRING or data[:at].endswith(terminator(framing)) else TERMINATED
         del self._waiting[:taken]
         self.state.taken += taken
-        return Batch(data, Run(self.index, first.offset, size, sizes, flags=flags))
+        return Batch(b"".join(wire), Run(self.index, first.offset, at, [len(each) for each in wire], framing | to << TO, flags, spans[:taken]))
 
     def _claim(self, room: int, limit: int) -> bool:
         """Claim up to `room` events; True when there are some in `_waiting` now."""
@@ -97,12 +105,13 @@ class ShareSource(Source):
         if found is None:
             return []
         if isinstance(found, Oversize):
+            framing = self._framing()
             super().rewind(found.offset + found.length)
-            return [Claim(found.offset, found.length, 0)]
+            return [Claim(found.offset, found.length, framing)]
         claims, at = [], found.run.offset
-        for size in found.run.lengths:
+        for size in found.run.spans:
             length = min(size, found.run.offset + found.run.length - at)
-            claims.append(Claim(at, length, 0))
+            claims.append(Claim(at, length, found.run.framing & FROM))
             at += length
         return claims
 

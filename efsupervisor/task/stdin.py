@@ -204,9 +204,19 @@ class FlowStdIn(StdIn):
     def _made(self, edge: InEdge, index: int, known: EdgeState) -> Source:
         kind = ShareSource if edge.mode is Mode.SHARE else Source
         source = kind(edge, index, known, max_event=self._max_event(), system=self.seat.system, lost=self._lost)
+        source.reframe = self.framing
+        source.broken = self._broken
         if isinstance(source, ShareSource):
             source.acknowledged = self._counter(index, known)
         return source
+
+    @property
+    def framing(self) -> int:
+        """How this watcher frames what it gives (states.Framing); -1: as the producers do."""
+        return -1
+
+    def _broken(self, sentence: str) -> None:
+        self.seat.alert("framing", sentence)
 
     def _is_needed(self, source: Source) -> bool:
         """Events of it are out (their bytes may be asked for), or a record of it is half put."""
@@ -449,7 +459,9 @@ class FlowStdIn(StdIn):
             write_hint(self.seat, self._flags, hint_path(source.edge, self.seat.paths.id), cursor)
         for source in self.sources:
             folder = source.edge.producer_dir
-            if folder and self._is_blocked(folder) and source.end() - source.state.cursor <= source.edge.max_lag // 2:
+            if folder and self._is_blocked(folder) and (
+                source.state.cursor == source.state.next or source.end() - source.state.cursor <= source.edge.max_lag // 2
+            ):
                 self.seat.ring(folder)
 
     def _is_blocked(self, producer_dir: str) -> bool:

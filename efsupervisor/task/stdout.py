@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from efsupervisor.journal import Reader, Writer
 from efsupervisor.reactor import READ, Timer
+from efsupervisor.states import Framing
 from efsupervisor.task.logfile import LogFiles
 from efsupervisor.task.seat import Seat
 
@@ -42,6 +43,7 @@ class StdOut:
         if self.journal.damage:
             seat.alert("damage", self.journal.damage)
         self._paused: set[str] = set()
+        self._border = (0, 0)
         self._index_timer: Timer | None = None
         self._retry_timer: Timer | None = None
         self._first = self.journal.first
@@ -168,10 +170,24 @@ class StdOut:
             return False
 
     def end_life(self, since: int, *, deliver: bool) -> None:
-        """Mark what the dead program left without a newline.  since: where its life began.  OSError: not marked."""
+        """Mark what the dead program left without its end; a part of a netstring is never a record.  since: where its life began.  OSError: not
+        marked."""
         border = self.journal.last_record_end(since)
         if border < self.journal.end:
-            self.journal.mark_fragment(border, self.journal.end, deliver=deliver)
+            self.journal.mark_fragment(border, self.journal.end, deliver=deliver and self.journal.framing in (Framing.LINES, Framing.NUL))
+
+    def border(self) -> int:
+        """Where the record begins that is not ended yet; the end when there is none.  What was looked through once is not looked through again."""
+        known, looked = self._border
+        if self.journal.framing == Framing.NETSTRING:  # walks on from where it was by itself
+            return self.journal.last_record_end()
+        found = self.journal.last_record_end(looked if known <= looked <= self.journal.end else 0)
+        self._border = (known if found == looked and known < looked else found, self.journal.end)
+        return self._border[0]
+
+    def begin_life(self) -> None:
+        """A program is about to start: what it writes is framed as its spec says now.  OSError: not marked."""
+        self.journal.frame(int(self._seat.spec.output.framing) if self._name == "out" else Framing.LINES)
 
     def records_since(self, since: int) -> int:
         """Records written from this offset on, one without its end included; -1 when that are more than COUNTED bytes, or they are gone already."""

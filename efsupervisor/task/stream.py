@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections import deque
 
+from efsupervisor.journal.framing import terminator
 from efsupervisor.states import Kind
 from efsupervisor.system import PIPE_BUF
-from efsupervisor.task.delivery import MAX_RUNS, Run
+from efsupervisor.task.delivery import FROM, MAX_RUNS, Run
 from efsupervisor.task.source import Source
 from efsupervisor.task.stdin import FlowStdIn
 
@@ -83,7 +84,7 @@ class StreamStdIn(FlowStdIn):
                 if over > 0:
                     extra = run.wire - run.length
                     data = self._current.content(run.offset + run.length - (over - extra), over - extra) if over > extra else b""
-                    self._pending = data + b"\n" * extra
+                    self._pending = data + (terminator(run.framing & FROM) if extra else b"")
                 self._current.find_boundary()
         if self._fd >= 0:
             system = self.seat.system

@@ -22,6 +22,7 @@ import msgspec
 
 from efsupervisor import messages
 from efsupervisor.channel import Channel, listen
+from efsupervisor.conf.schema import framing_of
 from efsupervisor.errors import EfError, SpawnFailed
 from efsupervisor.log.task import TaskLog
 from efsupervisor.messages import (
@@ -154,6 +155,7 @@ class Worker:
         self._outlets = Outlets(self._seat)
         self._out = stdout_class(self._seat, "out", self._paths.out_journal, self._outlets.floor(), self._out_moved)
         self._out.needed = self._outlets.needed
+        self._outlets.border = self._out.border
         self._stdin = stdin_class(self._seat)
         self._err: StdOut | None = None
         if not self._stdin.serves_stderr:
@@ -398,6 +400,7 @@ class Worker:
             opened.append(self._stdin.open(incarnation))
             opened.append(system.open(paths.fifo("out"), os.O_RDWR))
             opened.append(opened[1] if spec.redirect_stderr else system.open(paths.fifo("err"), os.O_RDWR))
+            self._out.begin_life()
             self._out_from = self._out.end
             begin = Life(BEGIN, incarnation, system.wall_ns(), self._out.end, self._err_end(), attempt=self._attempt + 1, ticket=self._ticket)
             self._lives.append(begin)
@@ -808,7 +811,7 @@ class Worker:
 
     def _put(self, wish: PutEvent) -> PutDone:
         try:
-            offset = queue.put(self._paths, wish.put_id, wish.data, self._system, lock=False)
+            offset = queue.put(self._paths, wish.put_id, wish.data, self._system, framing_of(self._seat.spec), lock=False)
         except (OSError, EfError) as error:
             return PutDone(put_id=wish.put_id, error=str(error))
         self._seat.ring(self._paths.folder)

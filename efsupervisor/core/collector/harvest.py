@@ -15,7 +15,9 @@ import msgspec
 from efsupervisor.core.collector.announcer import Slice, text_or_base64
 from efsupervisor.core.collector.cursor import Position
 from efsupervisor.journal import Reader
+from efsupervisor.journal.framing import DIGITS, netstring_end, terminator
 from efsupervisor.messages.call import ResultRow
+from efsupervisor.states import Framing
 from efsupervisor.system import System
 
 LONGEST = 64 << 10
@@ -25,7 +27,7 @@ _PIECE = 256 << 10
 
 
 class Line(NamedTuple):
-    """One record: where it begins, where the next one does, its bytes (without newline, at most LONGEST), and its real length."""
+    """One record: where it begins, where the next one does, what it says (at most LONGEST bytes of it), and how long that really is."""
 
     start: int
     next: int
@@ -62,7 +64,7 @@ class Field:
         while offset < end:
             offset = self.reader.skip(offset)
             marks = [mark for mark in self.reader.fragments(offset) if mark.start < end]
-            border = min((mark.start for mark in marks if mark.start >= offset), default=end)
+            border = min((mark.start for mark in marks if mark.start >= offset and mark.end > offset), default=end)
             inside = next((mark for mark in marks if mark.start <= offset < mark.end), None)
             if inside is not None:
                 if inside.deliver:
@@ -85,15 +87,35 @@ class Field:
 
     def _next(self, offset: int, border: int, *, last: bool) -> Line | None:
         """The record at an offset; None when it has no end yet.  last: at `border` it ends in any case (a fragment follows)."""
+        framing = self.reader.framing(offset)
+        if framing == Framing.NETSTRING:
+            return self._netstring(offset, border, last=last)
+        ends = terminator(framing)
         at, kept = offset, b""
-        while at < border and (piece := self.reader.read(at, min(_PIECE, border - at))):
-            cut = piece.find(b"\n")
+        while ends and at < border and (piece := self.reader.read(at, min(_PIECE, border - at))):
+            cut = piece.find(ends)
             if cut >= 0:
                 kept += piece[: min(cut, LONGEST)]
                 return Line(offset, at + cut + 1, kept[:LONGEST], at + cut - offset)
             kept = (kept + piece)[:LONGEST]
             at += len(piece)
         return Line(offset, border, kept, border - offset) if last and at == border else None
+
+    def _netstring(self, offset: int, border: int, *, last: bool) -> Line | None:
+        """As `_next`.  What is no netstring waits until its program is started anew; then it is a fragment, and passed over."""
+        head = self._read(offset, min(DIGITS + 1, border - offset))
+        size = netstring_end(head, 0, len(head))
+        if size < 0 or offset + size > border:
+            return Line(offset, border, b"", border - offset) if last and size != -2 else None
+        begin = head.index(b":") + 1
+        length = size - begin - 1
+        return Line(offset, offset + size, self._read(offset + begin, min(length, LONGEST)), length)
+
+    def _read(self, offset: int, size: int) -> bytes:
+        found = b""
+        while len(found) < size and (part := self.reader.read(offset + len(found), size - len(found))):
+            found += part
+        return found
 
     def _cut(self, start: int, end: int) -> Line:
         return Line(start, end, self.reader.read(start, min(LONGEST, end - start)), end - start)

@@ -56,7 +56,9 @@ def test_a_whole_file_becomes_a_whole_configuration() -> None:
           store:
             command: [python3, -c, "print(1)"]
             kind: job
-            input: {protocol: event, window: 64, ack: echo, max_deliveries: 0, on_poison: stop, max_event: 64KiB, stdin: open, framing: nul}
+            input:
+              {protocol: event, window: 64, ack: empty, max_deliveries: 0, on_poison: stop, max_event: 64KiB, stdin: open, framing: nul,
+               ack_timeout_s: 3}
         flows:
           all-lines:
             from: read
@@ -80,7 +82,8 @@ def test_a_whole_file_becomes_a_whole_configuration() -> None:
     )  # fmt: skip
     assert (store.command, store.kind) == (["python3", "-c", "print(1)"], Kind.JOB)
     assert store.input == InputSpec(
-        protocol=Protocol.EVENT, window=64, ack="echo", max_deliveries=0, on_poison="stop", max_event=65_536, stdin="open", framing=Framing.NUL
+        protocol=Protocol.EVENT, window=64, ack="empty", max_deliveries=0, on_poison="stop", max_event=65_536, stdin="open", framing=Framing.NUL,
+        ack_timeout_s=3.0,
     )
     (flow,) = config.flows
     assert (flow.name, flow.producers, flow.consumers, flow.mode, flow.start) == ("all-lines", ["read"], ["store"], Mode.SHARE, "begin")

@@ -222,12 +222,34 @@ def test_a_share_group_whose_members_frame_differently_is_refused() -> None:
     text = """
         tasks:
           a: {command: cat}
-          b: {command: cat}
-          c: {command: cat, input: {framing: nul}}
+          b: {command: cat, input: {protocol: event}}
+          c: {command: cat, input: {protocol: event, framing: nul}}
         flows:
           f: {from: a, to: [b, c], mode: share}
         """
     assert findings_of(text) == [f'{FILE}:6: flows.f.to[1]: "c" and "b" share events but differ in input.framing']
+
+
+def test_a_stream_whose_producer_frames_otherwise_than_its_consumer_is_refused() -> None:
+    text = """
+        tasks:
+          a: {command: cat, output: {framing: nul}}
+          b: {command: cat}
+          c: {command: cat, input: {framing: nul}}
+          d: {command: cat, input: {protocol: event}}
+        flows:
+          f: {from: a, to: [b, c, d]}
+        """
+    assert findings_of(text) == [
+        f'{FILE}:7: flows.f.to[0]: "b" takes a stream, which passes as it was written, and "a" writes nul (output.framing): give "b"'
+        " input.framing: nul, or input.protocol: event, which frames anew"
+    ]
+
+
+def test_an_echo_of_what_may_hold_newlines_is_refused() -> None:
+    text = "tasks:\n  a: {command: cat, input: {protocol: event, ack: echo, framing: netstring}}\n"
+    reason = "repeats an event as a line, and with input.framing: nul or netstring an event may hold newlines: use ack: empty"
+    assert findings_of(text) == [f"{FILE}:2: tasks.a.input.ack: {reason}"]
 
 
 def test_a_flow_with_very_many_edges_is_refused_and_the_same_as_share_is_not() -> None:

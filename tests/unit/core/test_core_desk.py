@@ -94,6 +94,12 @@ class FakeReader:
     def skip(self, offset: int) -> int:
         return max(offset, self._base)
 
+    def fragments(self, _offset: int) -> list[object]:
+        return []
+
+    def framing(self, _offset: int) -> int:
+        return 0
+
     def read(self, offset: int, limit: int) -> bytes:
         at = offset - self._base
         return self._data[at : at + min(limit, self._most)] if at >= 0 else b""

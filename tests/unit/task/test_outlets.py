@@ -210,3 +210,13 @@ def test_a_share_group_counts_as_one_consumer_at_its_groups_floor(works: Any) ->
     assert here.outlets.blocked_by == ["c0", "c1"]
     (here.edge_folder / "cursor.group").write_bytes((GROUP_START + 101).to_bytes(8, "little"))
     assert not here.outlets.holds_back(GROUP_START + 101)
+
+
+def test_a_record_without_end_holds_nobody_back_until_it_is_enormous(works: Any) -> None:
+    here = works(max_lag=100)
+    here.outlets.border = lambda: 90
+    assert not here.outlets.holds_back(5000)
+    assert not here.outlets.holds_back(90 + (1 << 30))
+    assert here.outlets.holds_back(91 + (1 << 30))
+    here.outlets.border = lambda: 4950
+    assert here.outlets.holds_back(5000), "what is before it counts"
