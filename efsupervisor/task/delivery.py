@@ -42,8 +42,9 @@ EDGE = struct.Struct("<8sQQQQ")
 RUN = struct.Struct("<HBBIQQ")
 """edge index, framing, flags, events (0: a stream's extent), offset, length in the journal"""
 
-END_GIVEN, GAP = 1, 2
-"""Flags of the record: the end of the input was given; all write ends were closed once, so the program may have seen a false end."""
+END_GIVEN, GAP, MID_LINE = 1, 2, 4
+"""Flags of the record: the end of the input was given; all write ends were closed once, so the program may have seen a false end; the line of stderr
+in which parsing goes on began before that."""
 TERMINATED = 1
 """Flag of a run: its last record has no terminator in the journal and is given one."""
 _CRC_AT = 8
@@ -90,8 +91,8 @@ class Delivery:
     """The state that the record holds.  Every field is public: the watchers change it and then have it saved."""
 
     __slots__ = (
-        "acknowledged", "base", "careful", "charged", "charges", "dead_letters", "edges", "end_given", "err_end", "gap", "incarnation", "put", "runs",
-        "sequence", "spool_parsed",
+        "acknowledged", "base", "careful", "charged", "charges", "dead_letters", "edges", "end_given", "err_end", "gap", "incarnation",
+        "mid_line", "put", "runs", "sequence", "spool_parsed",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -108,6 +109,7 @@ class Delivery:
         self.dead_letters = 0
         self.end_given = False
         self.gap = False
+        self.mid_line = False
         self.edges: list[EdgeState] = []
         self.runs: deque[Run] = deque()
 
@@ -126,7 +128,7 @@ class Delivery:
             [EDGE.pack(bytes.fromhex(e.id), e.cursor, e.next, e.taken, e.dropped) for e in self.edges]
             + [RUN.pack(r.edge, r.framing, r.flags, len(r.lengths), r.offset, r.length) for r in self.runs]
         )
-        flags = (END_GIVEN if self.end_given else 0) | (GAP if self.gap else 0)
+        flags = (END_GIVEN if self.end_given else 0) | (GAP if self.gap else 0) | (MID_LINE if self.mid_line else 0)
         header = HEADER.pack(
             MAGIC, 0, VERSION, flags, HEADER.size + len(body), self.sequence, self.incarnation, self.charges, self.put, self.base,
             self.spool_parsed, self.err_end, self.acknowledged, self.careful, self.dead_letters, self.charged[1],
@@ -152,7 +154,7 @@ def decode(slot: bytes) -> Delivery | None:
     state.sequence, state.incarnation, state.charges, state.put, state.base = fields[5:10]
     state.spool_parsed, state.err_end, state.acknowledged, state.careful, state.dead_letters = fields[10:15]
     state.charged = (fields[16].hex() if any(fields[16]) else "", fields[15])
-    state.end_given, state.gap = bool(flags & END_GIVEN), bool(flags & GAP)
+    state.end_given, state.gap, state.mid_line = bool(flags & END_GIVEN), bool(flags & GAP), bool(flags & MID_LINE)
     at = HEADER.size
     for _ in range(fields[17]):
         edge_id, cursor, next_, taken, dropped = EDGE.unpack_from(slot, at)

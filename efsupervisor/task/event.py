@@ -5,6 +5,9 @@ from the offset that the delivery record holds: a blank line, or the oldest even
 message of the program and goes to the stderr journal.  Parsing is a function of the record alone, so a successor that parses again comes to the same
 result; messages that its predecessor had already appended are recognised by the journal's end.
 
+A line that is longer than PARSE_BYTES is a message, taken in pieces; `mid_line` in the record says that parsing stands inside one, so that its end
+is no blank line.  How much is taken at once is bounded, whatever the program writes.
+
 Before an event goes into an empty window, stderr is drained: a blank line that is older than the event can never acknowledge it.
 
 After a death only the oldest unacknowledged event is charged; when it was charged `max_deliveries` times it goes to the dead-letter journal, with its
@@ -16,6 +19,7 @@ from __future__ import annotations
 import base64
 import os
 from collections import deque
+from collections.abc import Iterable
 
 import msgspec
 
@@ -25,6 +29,7 @@ from efsupervisor.reactor import READ, Timer
 from efsupervisor.states import Mode
 from efsupervisor.system import PIPE_BUF
 from efsupervisor.task.delivery import MAX_RUNS, Run
+from efsupervisor.task.policy import describe
 from efsupervisor.task.seat import Seat
 from efsupervisor.task.share import ShareSource
 from efsupervisor.task.source import Batch, Oversize, Source
@@ -32,14 +37,22 @@ from efsupervisor.task.stdin import FlowStdIn
 
 SPOOL_SEGMENT = 1 << 20
 PARSE_BYTES = 64 << 10
+COLLECT_BYTES = 1 << 20
+"""As much as any pipe holds: what was there when a collection began is taken by it."""
 LAST_LINES = 50
+LINE_CHARACTERS = 1024
+ALERT_BYTES = 48 << 10
+"""Of the last lines, as they travel."""
 ALERT_GAP_S = 0.5
 TEND_S = 1.0
 HINT_BYTES = 256 << 10
+QUARTERS = 4
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the dead-letter journal.  (edge, offset) is its identity; event: base64 of at most max_event bytes."""
+    """One line of the dead-letter journal.  (edge, offset) is its identity.  event: base64 of at most max_event bytes of the producer's journal, framed
+    as that says (framing).  died: how the program died last, empty when no death is to blame; status: its wait status where that is known.  lines: the
+    last that it had written to stderr, as far as its worker had seen them."""
 
     version: int = 1
     edge: str
@@ -50,6 +63,10 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     wall: float
     event: str
+    framing: int = 0
+    died: str = ""
+    status: int | None = None
+    lines: list[str] = []
 
 
 class EventStdIn(FlowStdIn):
@@ -70,7 +87,13 @@ class EventStdIn(FlowStdIn):
             paths.err_journal, system=system, segment_bytes=output.segment_bytes, max_event=1 << 20, boot_id=seat.boot, floor=self.state.err_end
         )
         self._lines: deque[bytes] = deque(maxlen=LAST_LINES)
-        self._unsaid = 0
+        self._unsaid = self._unsaid_blank = 0
+        self._status: int | None = None
+        self._why_ended = ""
+        self._hung = False
+        self._quarter: Timer | None = None
+        self._quarters = 0
+        self._progress = (0, 0)
         self._during = b""
         self._alert_timer: Timer | None = None
         self._tend_timer: Timer | None = None
@@ -92,6 +115,7 @@ class EventStdIn(FlowStdIn):
     def open(self, incarnation: int) -> int:
         """As FlowStdIn.open; what stderr holds of earlier lives was parsed at their close."""
         self._outstanding = self._unsent_events = 0
+        self._hung, self._quarters = False, 0
         for source in self.sources:
             source.reframe = self.framing
         return super().open(incarnation)
@@ -144,9 +168,12 @@ class EventStdIn(FlowStdIn):
 
     def _collect(self) -> bool:
         """Everything that is in the stderr FIFO goes into the spool; True at end-of-file."""
+        taken = 0
         try:
-            while self._spool.splice_from(self._err_fd):
-                pass
+            while moved := self._spool.splice_from(self._err_fd):
+                taken += moved
+                if taken > COLLECT_BYTES:
+                    return False
         except BlockingIOError:
             return False
         self.seat.reactor.forget(self._err_fd)
@@ -156,19 +183,26 @@ class EventStdIn(FlowStdIn):
         """Sort whole lines of the spool into acknowledgements and messages."""
         state = self.state
         while state.spool_parsed < self._spool.end:
-            data = self._spooled.read(state.spool_parsed, PARSE_BYTES)
+            data = self._unparsed()
             size = data.rfind(b"\n") + 1
             if not size:
                 size = len(data) if len(data) >= PARSE_BYTES else 0
                 if not size:
                     return
             self._dirty = True
-            if self._blank_lines(data, size):
+            if not state.mid_line and self._blank_lines(data, size):
                 state.spool_parsed += size
             else:
                 self._sort(data[:size])
         if self._spool.end - self._spool.first > SPOOL_SEGMENT:
             self._spool.retain(keep_bytes=0, keep_age_s=0.0, needed=state.spool_parsed, wall_ns=0, hard_bytes=0)
+
+    def _unparsed(self) -> bytes:
+        """At most PARSE_BYTES of the spool; a line may go on in its next segment."""
+        found, at = b"", self.state.spool_parsed
+        while len(found) < PARSE_BYTES and (part := self._spooled.read(at + len(found), PARSE_BYTES - len(found))):
+            found += part
+        return found
 
     def _blank_lines(self, data: bytes, size: int) -> bool:
         """The usual case, nothing but acknowledgements: done at once."""
@@ -188,8 +222,8 @@ class EventStdIn(FlowStdIn):
         acknowledged before that line counts once, and the line is met again."""
         messages: list[bytes] = []
         for line in _lines(data):
-            content = line[:-1] if line.endswith(b"\n") else line
-            if not self._is_acknowledgement(content):
+            whole = line.endswith(b"\n") and not (self.state.mid_line and not messages)
+            if not whole or not self._is_acknowledgement(line[:-1]):
                 messages.append(line)
                 continue
             self._keep_messages(messages)
@@ -202,7 +236,9 @@ class EventStdIn(FlowStdIn):
             data = b"".join(messages)
             self._keep(data)
             self.state.spool_parsed += len(data)
-            self._hear(messages)
+            heard = messages[1:] if self.state.mid_line else messages
+            self.state.mid_line = not data.endswith(b"\n")
+            self._hear(heard)
             messages.clear()
 
     def _is_acknowledgement(self, line: bytes) -> bool:
@@ -264,8 +300,11 @@ class EventStdIn(FlowStdIn):
 
     def _hear(self, messages: list[bytes]) -> None:
         """A message of an event task is an alert, with the event in progress; bursts are told together."""
-        self._lines.extend(messages)
+        if not messages:
+            return
+        self._lines.extend(line[: 4 * LINE_CHARACTERS] for line in messages)
         self._unsaid += len(messages)
+        self._unsaid_blank += messages.count(b"\n")
         self._during = self._in_progress()  # by the time the burst is told it may be acknowledged
         if self._alert_timer is None:
             self._tell_messages()
@@ -274,10 +313,13 @@ class EventStdIn(FlowStdIn):
         self._alert_timer = None
         if not self._unsaid:
             return
-        lines = [line.rstrip(b"\n").decode("utf-8", "backslashreplace")[:1024] for line in self._lines]
-        said = self._unsaid
-        self._unsaid = 0
-        self.seat.message(f"{said} message{'s' if said > 1 else ''} on stderr, the last: {lines[-1]}", self._during, lines)
+        lines = last_lines(self._lines)
+        said, blank = self._unsaid, self._unsaid_blank
+        self._unsaid = self._unsaid_blank = 0
+        sentence = f"{said} message{'s' if said > 1 else ''} on stderr, the last: {lines[-1]}"
+        if said == blank:
+            sentence = f"{said} blank line{'s' if said > 1 else ''} on stderr acknowledged nothing: no event was left that the program had been given"
+        self.seat.message(sentence, self._during, lines)
         self._alert_timer = self.seat.reactor.after(ALERT_GAP_S, self._tell_messages)
 
     def _in_progress(self) -> bytes:
@@ -319,9 +361,42 @@ class EventStdIn(FlowStdIn):
                 self._save()
             self._dirty = False
             self.seat.dirty()
+        self._watch_progress()
         if not self._outstanding or self._far():
             self._hint()
             self._maybe_end()
+
+    # Acknowledgement time-out -----------------------------------------------------------------------------------------------------------------------
+
+    def _watch_progress(self) -> None:
+        """Time is counted in silent quarters of ack_timeout_s, so that a thousand acknowledgements a second cost no timers.  A successor begins to
+        count anew: it cannot know how long its predecessor had waited, and a program is not to be ended because workers die."""
+        timeout_s = self._ack_timeout_s
+        if not timeout_s or self._hung or not self._live or self._outstanding <= self._unsent_events:
+            self._quarters = 0
+            return
+        now = (self.state.incarnation, self.state.acknowledged)
+        if now != self._progress:
+            self._progress, self._quarters = now, 0
+        if self._quarter is None:
+            self._quarter = self.seat.reactor.after(timeout_s / QUARTERS, self._quarter_over)
+
+    def _quarter_over(self) -> None:
+        self._quarter = None
+        self._quarters += 1
+        self._watch_progress()
+        if self._quarters <= QUARTERS or self._hung or not self._ack_timeout_s:
+            return
+        self._hung = True
+        self.hung(f"it has not acknowledged its oldest event within {self._ack_timeout_s:g} s (input.ack_timeout_s): deemed hung")
+
+    @property
+    def _ack_timeout_s(self) -> float:
+        return self.seat.spec.input.ack_timeout_s if self.seat.spec.input else 0.0
+
+    def died(self, status: int | None, why: str) -> None:
+        """See StdIn.died."""
+        self._status, self._why_ended = status, why
 
     def _far(self) -> bool:
         cursor = sum(source.state.cursor for source in self.sources)
@@ -417,7 +492,9 @@ class EventStdIn(FlowStdIn):
         event = source.content(offset, min(length, spec.max_event if spec else 1 << 20))
         letter = DeadLetter(
             edge=source.edge.id, producer=source.edge.producer, offset=offset, length=length, deliveries=deliveries, reason=reason,
-            wall=seat.system.wall_ns() / 1e9, event=base64.b64encode(event).decode(),
+            wall=seat.system.wall_ns() / 1e9, event=base64.b64encode(event).decode(), framing=source.reader.framing(offset),
+            died=describe(self._status) if deliveries else "", status=self._status if deliveries else None,
+            lines=last_lines(self._lines) if deliveries else [],
         )  # fmt: skip
         keep = not spec or spec.on_poison == "dead-letter" or not deliveries
         if keep and not self._buried(letter):
@@ -429,7 +506,9 @@ class EventStdIn(FlowStdIn):
                 writer.close()
             seat.system.fault("dead:appended")
         self.state.dead_letters += 1
-        seat.alert("dead-letter", f"an event of {letter.producer} (offset {offset}) became a dead letter: {reason}", event, [])
+        became = "became a dead letter" if keep else "is dropped (on_poison)"
+        whose = letter.producer or "its own input queue"
+        seat.alert("dead-letter", f"an event of {whose} (offset {offset}) {became}: {reason}", event, letter.lines)
 
     def _buried(self, letter: DeadLetter) -> bool:
         reader = Reader(self.seat.paths.dead_journal, system=self.seat.system)
@@ -467,7 +546,10 @@ class EventStdIn(FlowStdIn):
             state.charges = 0
             return
         size = run.spans[0]
-        self._bury(source, run.offset, size, state.charges, f"the program died {state.charges} times while this was its oldest event")
+        reason = f"the program died {state.charges} times while this was its oldest event"
+        if self._hung:
+            reason = f"not acknowledged within {self._ack_timeout_s:g} s or died of, {state.charges} times"
+        self._bury(source, run.offset, size, state.charges, reason)
         self._unsent_events = min(self._unsent_events, self._outstanding - 1)
         self._acknowledge(1)
         state.charges, state.charged = 0, ("", 0)
@@ -520,11 +602,12 @@ class EventStdIn(FlowStdIn):
     def _torn_line(self) -> None:
         """What a dead program left without a newline on stderr is a message."""
         state = self.state
-        rest = self._spooled.read(state.spool_parsed, PARSE_BYTES)
-        if rest:
+        rest = self._unparsed()
+        if rest or state.mid_line:
             self._keep(rest + b"\n")
-            self._hear([rest + b"\n"])
+            self._hear([] if state.mid_line else [rest + b"\n"])
             state.spool_parsed += len(rest)
+            state.mid_line = False
 
     def err_end(self) -> int:
         """End of the stderr journal."""
@@ -537,6 +620,8 @@ class EventStdIn(FlowStdIn):
     def shut(self) -> None:
         """Close everything."""
         self.seat.reactor.forget(self._err_fd)
+        if self._quarter is not None:
+            self._quarter.cancel()
         if self._alert_timer is not None:
             self._alert_timer.cancel()
             self._tell_messages()
@@ -550,6 +635,19 @@ class EventStdIn(FlowStdIn):
         self._spooled.close()
         self._err.close()
         super().shut()
+
+
+def last_lines(lines: Iterable[bytes]) -> list[str]:
+    """What an alert tells of them: text of any bytes, each line and all together bounded, the latest last.  Pure."""
+    found: list[str] = []
+    left = ALERT_BYTES
+    for line in reversed(list(lines)):
+        text = line.rstrip(b"\n").decode("utf-8", "backslashreplace")[:LINE_CHARACTERS]
+        left -= len(msgspec.json.encode(text)) + 1
+        if left < 0:
+            break
+        found.append(text)
+    return found[::-1]
 
 
 def _lines(data: bytes) -> list[bytes]:

@@ -83,6 +83,12 @@ class StdIn:
     def neighbours_changed(self) -> None:
         """A producer's state changed."""
 
+    def died(self, status: int | None, why: str) -> None:
+        """The program's wait status, None when unknown, and why we ended it, if we did; said before `close`."""
+
+    hung: Callable[[str], None] = staticmethod(lambda why: None)
+    """Called when the program does not take its events any more; set by the worker."""
+
     def rewired(self) -> None:
         """The edges changed."""
 

@@ -157,6 +157,7 @@ class Worker:
         self._out.needed = self._outlets.needed
         self._outlets.border = self._out.border
         self._stdin = stdin_class(self._seat)
+        self._stdin.hung = self._unwell
         self._err: StdOut | None = None
         if not self._stdin.serves_stderr:
             self._err = stdout_class(self._seat, "err", self._paths.err_journal, 0, self._changed_a_little)
@@ -616,6 +617,7 @@ class Worker:
         life = self._lives.open_life
         incarnation = life.incarnation if life else self._stdin.incarnation
         self._taken = max(self._taken, self._stdin.taken(incarnation))
+        self._stdin.died(program.status if program is not None else None, self._why_unwell)
         if not self._stdin.close(incarnation, self._own_death()):
             return 0.002
         if life is not None:
@@ -634,7 +636,8 @@ class Worker:
         return None
 
     def _own_death(self) -> bool:
-        return self._goal is Goal.ACT and not self._done_with and self._program is not None and self._program.pid > 0
+        asked = self._goal is not Goal.ACT or self._wanted_again or self._done_with
+        return not asked and self._program is not None and self._program.pid > 0
 
     def _sweep(self, program: Program | None) -> int:
         """Kill what is left of the tree, or, without a program, of what ran before it; how many are still there."""
