@@ -50,9 +50,9 @@ QUARTERS = 4
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the dead-letter journal.  (edge, offset) is its identity.  event: base64 of at most max_event bytes of the producer's journal, framed
-    as that says (framing).  died: how the program died last, empty when no death is to blame; status: its wait status where that is known.  lines: the
-    last that it had written to stderr, as far as its worker had seen them."""
+    """One line of the dead-letter journal.  (edge, offset) is its identity.  event: base64 of at most max_event bytes of the producer's journal,
+    framed as that says (framing).  died: how the program died last, empty when no death is to blame; status: its wait status where that is known.
+    lines: the last that it had written to stderr, as far as its worker had seen them."""
 
     version: int = 1
     edge: str
