@@ -10,6 +10,7 @@ escaped.
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from efsupervisor.cli.terminal import BOLD, DIM, GREEN, PLAIN, RED, YELLOW, Look
 from efsupervisor.errors import TABLE, Code
 from efsupervisor.messages import call
 from efsupervisor.messages.core import EventRow, Outcome, RunRow, ScheduleRow, TaskDetail
+from efsupervisor.states import Mode
 
 
 class Shown(NamedTuple):
@@ -181,6 +183,74 @@ def _flows(answer: call.Flows, look: Look) -> str:
         for row in answer.rows
     ]  # fmt: skip
     return _or_none(table(columns, rows, look), rows, "flows")
+
+
+FIGURES = ("IN EV/S", "IN B/S", "OUT EV/S", "OUT B/S", "LAG", "EVENTS", "OLDEST", "IN FLIGHT", "DONE", "DROPPED")
+
+
+def _figures(answer: call.FlowFigures, look: Look) -> str:
+    return figures(answer, look, time.time())
+
+
+def figures(answer: call.FlowFigures, look: Look, now: float) -> str:
+    """The table of flows with their figures.  `~` before a number: estimated; `-`: not known."""
+    columns = [Column("FLOW"), Column("FROM"), Column("TO"), *(Column(heading, right=True) for heading in FIGURES)]
+    columns.append(Column("STATE", style=lambda text: YELLOW if text else ""))
+    rows = [
+        (
+            row.flow + (" (share)" if row.mode is Mode.SHARE else ""), row.producer, _list(row.consumers),
+            _rate(row.in_events_s), render.size(round(row.in_bytes_s)), _rate(row.out_events_s), render.size(round(row.out_bytes_s)),
+            render.size(row.lag_bytes), ("" if row.lag_exact else "~") + str(row.lag_events) if row.lag_events >= 0 else "-",
+            render.duration(row.oldest_s) if row.lag_bytes else "-",
+            str(row.in_flight) if row.in_flight >= 0 else f"{render.size(row.in_flight_bytes)}B",
+            render.size(row.acknowledged_bytes), render.size(row.dropped_bytes) if row.dropped_bytes else "-", _edge_state(row, now),
+        )
+        for row in answer.rows
+    ]  # fmt: skip
+    return _or_none(table(columns, rows, look), rows, "flows")
+
+
+def _rate(events_s: float) -> str:
+    return "-" if events_s < 0 else f"{events_s:.1f}" if events_s < 10 else f"{events_s:.0f}"
+
+
+def _edge_state(row: call.EdgeFigures, now: float) -> str:
+    if row.held_since:
+        return f"holds its producer back for {render.duration(now - row.held_since)}"
+    return "drops the oldest" if row.overflow == "drop-oldest" and row.lag_bytes >= row.max_lag else ""
+
+
+def _graph(answer: call.Graph, look: Look) -> str:
+    from efsupervisor.cli import graph  # late on purpose: few answers need it
+
+    return graph.drawn(answer.rows, look, graph.ASCII if look.more != "…" else graph.LINES)
+
+
+ARROWS = {"in": "stdin -> task", "out": "task -> stdout", "err": "task -> stderr"}
+
+
+def _passing(answer: call.Passing, look: Look) -> str:
+    return "".join(passed(row, look) for row in answer.rows)
+
+
+def passed(row: call.Passed, look: Look) -> str:
+    """One event of the live view, after a line that says how many before it are not shown."""
+    name, way = render.one_line(row.task), ARROWS.get(row.direction, row.direction)
+    lines = []
+    if row.missed:
+        count = f"{row.missed:,} {'event' if row.missed == 1 else 'events'}" if row.missed > 0 else "some events"
+        lines.append(look.paint(f"{look.more} {count} not shown ({way}, {name})", DIM))
+    if row.length or row.data or not row.missed:
+        text = render.text_of(row.data).replace("\n", " ").replace("\t", " ")
+        head = f"{clock(row.wall)}  {way:14}  {look.paint(name, BOLD)}  "
+        line = head + text + (look.more if row.length > len(row.data) else "")
+        lines.append(render.fitted(line, look.width, look.more) if look.width and not look.colours else line)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def clock(wall: float) -> str:
+    """The time of a day with milliseconds, in the machine's zone."""
+    return time.strftime("%H:%M:%S", time.localtime(wall)) + f".{int(wall * 1000) % 1000:03d}"
 
 
 def _groups(answer: call.Groups, look: Look) -> str:
@@ -402,4 +472,7 @@ _TEXTS: dict[type, Callable[[Any, Look], str]] = {
     call.Recovered: _recovered,
     call.Causes: _causes,
     call.Tree: _tree,
+    call.FlowFigures: _figures,
+    call.Graph: _graph,
+    call.Passing: _passing,
 }

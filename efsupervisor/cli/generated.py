@@ -21,7 +21,7 @@ from efsupervisor.messages.call import Answer
 ALIASES = {"start": "act", "stop": "trm"}
 """Words that people know from elsewhere."""
 NAMES = "Names are tasks, groups or patterns (`web*`), also as comma lists; `all` is every task."
-_OWN = frozenset({"task.status", "conf.update"})
+_OWN = frozenset({"task.status", "conf.update", "flow.status", "flow.graph", "queue.live"})
 """Verbs for which efctl has a command of its own making although they name one."""
 
 

@@ -26,7 +26,7 @@ NAMES = "Names are tasks, groups or patterns (`web*`), also as comma lists; `all
 _MAX_LINES = 10_000
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Look": ("status", "why", "top", "tree", "show", "pid", "tail", "fg", "log", "history", "events", "resource", "result"),
+    "Look": ("status", "why", "top", "tree", "show", "pid", "tail", "fg", "log", "history", "events", "live", "resource", "result"),
     "Run": ("act", "trm", "restart", "scale"),
     "Change": ("add", "set", "del", "flow", "group", "schedule"),
     "Events": ("put", "queue", "stdin", "recovery", "recoveries"),
@@ -310,6 +310,24 @@ def events(names: tuple[str, ...], follow: bool, last: int, since: int | None, w
     return verbs.events(session(), wanted, list(what), output(), last=last, since=since, follow=follow, as_json=as_json)
 
 
+@root.command(epilog=NAMES)
+@_names(required=False, metavar="[NAMES]...")
+@click.option("-d", "--direction", "directions", type=click.Choice(["in", "out", "err"]), multiple=True, help="Only this direction; may be repeated.")
+@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=200, show_default=True, help="Events shown at most in each look.")
+@click.option("--once", is_flag=True, help="What passes first, then end; nothing when nothing passes for a second.")
+@_json
+def live(names: tuple[str, ...], directions: tuple[str, ...], limit: int, once: bool, as_json: bool) -> int:
+    """Show what passes, until interrupted: what is given to tasks and what they write.
+
+    Each line has the time, the direction, the task and the beginning of the event.  When more passes than is shown, what is not shown is counted.
+    As JSON one event a line.
+    """
+    from efsupervisor.cli.flow import live as work  # late on purpose, as every command's own work here
+
+    named = [name for name in verbs.names_of(names) if name != verbs.ALL]
+    return work(session(), named, directions, output(), limit=limit, once=once, as_json=as_json)
+
+
 @root.command()
 @_json
 def version(as_json: bool) -> int:
@@ -362,6 +380,49 @@ def update(yes: bool, as_json: bool) -> int:
     from efsupervisor.cli.configuration import update as work  # late on purpose
 
     return work(session(), output(), yes=yes, as_json=as_json)
+
+
+@root.group()
+def flow() -> None:
+    """Flows: which task's output is which task's input."""
+
+
+_flows = click.argument("names", nargs=-1, metavar="[NAMES]...")
+
+
+@flow.command("status")
+@_flows
+@click.option("--over", type=click.FloatRange(0.1, 4), default=1.0, show_default=True, metavar="SECONDS", help="Time between the two looks.")
+@click.option("-w", "--watch", is_flag=True, help="Draw it again and again; q ends.")
+@_json
+def flow_status(names: tuple[str, ...], over: float, watch: bool, as_json: bool) -> int:
+    """Show how flows are: rates in and out, how far consumers are behind, how old the oldest event is, what is in flight.
+
+    Rates are made from two looks.  Bytes are exact; events are counted, or estimated (~) where a queue is long.  NAMES are flows or patterns.
+    """
+    from efsupervisor.cli import flow as work  # late on purpose, as every command's own work here
+    from efsupervisor.interface.flow import FlowStatus  # late on purpose, with it
+
+    named = [name for name in verbs.names_of(names) if name != verbs.ALL]
+    if watch and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+        return work.watch(session(), named, over, output())
+    return output().show(session().do(FlowStatus(names=named, over=over)), as_json=as_json)
+
+
+@flow.command("graph")
+@_flows
+@click.option("--dot", "as_dot", is_flag=True, help="For Graphviz: efctl flow graph --dot | dot -Tsvg.")
+@click.option("--ascii", "plain", is_flag=True, help="With no characters but ASCII for the lines; also done where the locale has no others.")
+@_json
+def flow_graph(names: tuple[str, ...], as_dot: bool, plain: bool, as_json: bool) -> int:
+    """Draw flows: tasks with their states, and what runs from which to which.
+
+    NAMES are flows or patterns.
+    """
+    from efsupervisor.cli.flow import picture  # late on purpose, as above
+
+    named = [name for name in verbs.names_of(names) if name != verbs.ALL]
+    return picture(session(), named, output(), as_json=as_json, as_dot=as_dot, plain=plain)
 
 
 @root.group()

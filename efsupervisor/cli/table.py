@@ -102,6 +102,8 @@ def reason(row: TaskStatus) -> str:
         parts.append(render.ending(row.exit_status, known=row.exit_known))
     if row.blocked_by:
         parts.append(f"held back by {', '.join(row.blocked_by)}")
+    if row.dropped_bytes:
+        parts.append(f"{row.dropped_bytes} bytes of its input dropped")
     if row.dead_letters:
         parts.append(render.counted(row.dead_letters, "dead letter"))
     if row.health:

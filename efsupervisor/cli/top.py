@@ -272,14 +272,14 @@ def _document(row: Row) -> dict[str, object]:
 
 def watch(session: Session, names: Sequence[str], view: View, output: Output, interval_s: float) -> int:
     """Draw until the person has seen enough.  stdin and stdout are terminals."""
-    with _prepared(sys.stdin.fileno(), output) as news:
+    with prepared(sys.stdin.fileno(), output) as news:
         shot, due = Shot([], None, "asking"), 0.0
         while not view.over:
             if time.monotonic() >= due:
                 shot, due = shot_of(session, names), time.monotonic() + interval_s
             width, height = os.get_terminal_size(sys.stdout.fileno())
             view = _kept_inside(view, len(ordered(shot.rows, view)), height)
-            _draw(output, screen(shot, view, width, height, output.look))
+            draw(output, screen(shot, view, width, height, output.look))
             view = _next(view, news, due - time.monotonic(), len(ordered(shot.rows, view)), height)
     return 0
 
@@ -288,7 +288,8 @@ def _kept_inside(view: View, count: int, height: int) -> View:
     return view._replace(first=max(0, min(view.first, count - max(1, height - HEAD))))
 
 
-def _draw(output: Output, lines: Sequence[str]) -> None:
+def draw(output: Output, lines: Sequence[str]) -> None:
+    """Put these lines on the screen in place of what is there, in one write."""
     output.out.write("\x1b[H" + "\r\n".join(f"{line}\x1b[K" for line in lines) + "\x1b[J")
     output.out.flush()
 
@@ -309,7 +310,7 @@ def _next(view: View, news: Sequence[int], wait_s: float, count: int, height: in
 
 
 @contextmanager
-def _prepared(terminal: int, output: Output) -> Iterator[tuple[int, int]]:
+def prepared(terminal: int, output: Output) -> Iterator[tuple[int, int]]:
     """The terminal gives single keys and shows its other screen, and is as it was afterwards.  Yields what to wait for: keys, and changes of size."""
     former = termios.tcgetattr(terminal)
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

@@ -104,6 +104,17 @@ def choice(text: str, words: Sequence[str]) -> str:
     raise Unfit(f"{_quoted(text)} is unknown; {hint}")
 
 
+def place(text: str) -> str:
+    """Where to begin in a journal: `end`, `begin`, or an offset in bytes."""
+    if _INTEGER.fullmatch(text):
+        between(int(text), 0, 1 << 60, " bytes")
+        return text
+    try:
+        return choice(text, ("end", "begin"))
+    except Unfit as reason:
+        raise Unfit(f"{reason}, or an offset in bytes") from None
+
+
 def signal_name(text: str) -> str:
     """A signal by name or number, returned without `SIG`: `TERM`, `SIGTERM` and `15` are all `TERM`."""
     if text.isascii() and text.isdigit() and len(text) <= 3:

@@ -274,12 +274,13 @@ FLOW: dict[str, Meaning] = {
     "from": Meaning("name or list", "required", "the producers"),
     "to": Meaning("name or list", "required", "the consumers"),
     "mode": Meaning("word", "broad", "``broad``: each consumer gets every event.  ``share``: they compete, each event goes to one"),
-    "start": Meaning("word", "end", "where a new edge begins to read the producer's log: its ``end`` or its ``begin``"),
+    "start": Meaning("word or number", "end", "where a new edge begins to read the producer's log: ``end``, ``begin``, or an offset in bytes"),
     "max_lag": Meaning("size", "64MiB", "bytes a consumer may be behind before its producer is held back"),
     "overflow": Meaning("word", "block", "what happens then: ``block`` the producer, or ``drop-oldest`` (counted)"),
     "on_consumers_done": Meaning(
         "word", "stop", "a producer that is a job, all of whose consumers have finished: ``stop`` it as a broken pipe would, or ``continue``"
     ),
+    "cycle": Meaning("true or false", "false", "the flow closes a cycle, and that is meant; without it a cycle is refused"),
 }
 
 WEB: dict[str, Meaning] = {

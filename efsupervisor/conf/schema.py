@@ -240,9 +240,9 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
 class FlowSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Edges from each producer to each consumer.
 
-    start: where a new edge begins to read, `end` or `begin` of the producer's journal.  max_lag: bytes a consumer may be behind before the producer
-    is held back.  overflow: `block`, or `drop-oldest` (counted).  on_consumers_done: what happens to a producer that is a job when all its
-    consumers have finished.
+    start: where a new edge begins to read, `end` or `begin` of the producer's journal, or an offset in it.  max_lag: bytes a consumer may be behind
+    before the producer is held back.  overflow: `block`, or `drop-oldest` (counted).  on_consumers_done: what happens to a producer that is a job
+    when all its consumers have finished.  cycle: it closes a cycle, and that is meant.
     """
 
     name: str
@@ -253,6 +253,7 @@ class FlowSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_lag: int = 64 << 20
     overflow: str = "block"
     on_consumers_done: str = "stop"
+    cycle: bool = False
 
 
 class GroupSpec(msgspec.Struct, frozen=True, kw_only=True):

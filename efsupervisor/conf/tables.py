@@ -189,10 +189,11 @@ FLOW: dict[str, Field] = {
     "from": names,
     "to": names,
     "mode": one(lambda text: Mode(convert.choice(text, list(Mode)))),
-    "start": choice("end", "begin"),
+    "start": one(convert.place),
     "max_lag": size(1, 1 << 60),
     "overflow": choice("block", "drop-oldest"),
     "on_consumers_done": choice("stop", "continue"),
+    "cycle": one(convert.boolean),
 }
 
 GROUP: dict[str, Field] = {

@@ -38,6 +38,7 @@ from efsupervisor.core.reaper import Dead, Reaper, next_dead_child
 from efsupervisor.core.registry import Registry
 from efsupervisor.core.saved import TASK, Merged
 from efsupervisor.core.services import Services
+from efsupervisor.core.standstill import Standstill
 from efsupervisor.core.store import Store
 from efsupervisor.core.tale import Tale
 from efsupervisor.core.tasks import Link, Task, runs, served, silent
@@ -89,6 +90,7 @@ class Core:
         self.registry = Registry()
         self.waiting = Waiting()
         self.tale = Tale(self.reactor, system, log, store)
+        self._standstill = Standstill(self.registry, self.reactor, self.tale)
         self.types = types
         self.puts = Puts(put, clear, system)
         self.orders = Orders(system)
@@ -202,6 +204,7 @@ class Core:
     def regroup(self) -> None:
         """Groups and dependencies are those of the configuration in force."""
         self.registry.groups = {folded(group.name): group for group in self.config.groups}
+        self._standstill.enabled = any(flow.cycle for flow in self.config.flows)
         self.ordering.configure(self.config)
 
     def register(self, spec: TaskSpec, wiring: Wiring) -> Task:
@@ -519,6 +522,7 @@ class Core:
             self.orders.again(task, task.link)
             self.puts.again(task, task.link)
         self.tale.reported(task)
+        self._standstill.reported(task)
         for told in self.on_report:
             told(task)
         self.waiting.changed(task)

@@ -12,13 +12,13 @@ Everything here is pure.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from efsupervisor.conf import depend
+from efsupervisor.conf.flows import unfit_flow
 from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, SupervisorSpec, TaskSpec
 from efsupervisor.core.store_rows import Saved, Scale
 from efsupervisor.errors import EfError
@@ -131,14 +131,14 @@ def _without_cycles(file: Config, tasks: list[TaskSpec], aside: list[str]) -> li
 
 
 def _flows(file: Config, flows: list[FlowSpec], tasks: set[str], aside: list[str]) -> list[FlowSpec]:
-    """Those whose tasks are all there and which close no cycle with the ones before."""
+    """Those whose tasks are all there, and which close no cycle with the ones before and bring nothing that another brings already."""
     fitting: list[FlowSpec] = []
     for flow in flows:
         missing = [name for name in (*flow.producers, *flow.consumers) if folded(name) not in tasks]
         if missing:
             aside.append(f"flow {flow.name} was added by command, but there is no task {missing[0]} now: the flow is set aside")
-        elif has_cycle([*file.flows, *fitting, flow]):
-            aside.append(f"flow {flow.name} was added by command, but with the configuration as it is now it closes a cycle: it is set aside")
+        elif why := unfit_flow([*file.flows, *fitting, flow]):
+            aside.append(f"flow {flow.name} was added by command, but with the configuration as it is now {why}: it is set aside")
         else:
             fitting.append(flow)
     return fitting
@@ -183,28 +183,6 @@ def _of_part(
     except EfError as error:
         aside.append(f"settings {', '.join(settings)} were set by command, but cannot be used together: {error.message}")
         return before, []
-
-
-def has_cycle(flows: Iterable[FlowSpec]) -> bool:
-    """Whether events could go round.  A flow is a node of its own among the tasks, so the work is linear in what is written."""
-    following: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    waits_for: dict[tuple[str, str], int] = {}
-    for flow in flows:
-        node = ("flow", folded(flow.name))
-        edges = [(("task", folded(name)), node) for name in flow.producers] + [(node, ("task", folded(name))) for name in flow.consumers]
-        for before, after in edges:
-            following.setdefault(before, []).append(after)
-            waits_for[after] = waits_for.get(after, 0) + 1
-            waits_for.setdefault(before, 0)
-    free = deque(node for node, count in waits_for.items() if not count)
-    left = len(waits_for)
-    while free:
-        left -= 1
-        for after in following.get(free.popleft(), ()):
-            waits_for[after] -= 1
-            if not waits_for[after]:
-                free.append(after)
-    return left > 0
 
 
 # One change -----------------------------------------------------------------------------------------------------------------------------------------

@@ -96,6 +96,7 @@ class Showing:
         written = producer.report.out_bytes if producer is not None else 0
         suffix = "group" if edge.mode is Mode.SHARE else short_id(edge.consumers[0])
         blocked = {folded(name) for name in producer.report.blocked_by} if producer is not None else set()
+        held = not blocked.isdisjoint(map(folded, edge.consumers))
         return FlowRow(
             flow=edge.flow,
             producer=edge.producer,
@@ -105,7 +106,9 @@ class Showing:
             lag_bytes=max(0, written - read_hint(f"{core.home.flows}/{edge.id}/cursor.{suffix}")),
             max_lag=edge.max_lag,
             overflow=edge.overflow,
-            held_back=not blocked.isdisjoint(map(folded, edge.consumers)),
+            held_back=held,
+            id=edge.id,
+            held_since=producer.report.blocked_since if held and producer is not None else 0.0,
         )
 
     def _queue_row(self, edge: Edge) -> FlowRow:
@@ -116,7 +119,7 @@ class Showing:
         finally:
             reader.close()
         lag = max(0, put - read_hint(f"{core.home.flows}/{edge.id}/cursor.{consumer}"))
-        return FlowRow(flow="", producer="", consumers=list(edge.consumers), origin="own", lag_bytes=lag)
+        return FlowRow(flow="", producer="", consumers=list(edge.consumers), origin="own", lag_bytes=lag, id=edge.id)
 
     def groups(self, request: GroupsRequest) -> Iterator[GroupsReply]:
         """Every group with the tasks it stands for now."""

@@ -80,7 +80,8 @@ class Task(msgspec.Struct, eq=False):
     note: what its listener's bridge says (NoteRequest).  last_pid: of the last program that a report named.
     orders: what its worker was told to do once (core/orders.py), and whom to tell.  waits: what its start waits for, stuck: which does not come by
     itself; stops_for: who wants it stopped, stops_after: as soon as whom (core/ordering.py).  gone: it was removed, and nothing lists it any more.
-    ticket: of the wish to run it, again_ticket: of the one that `again` stands for."""
+    ticket: of the wish to run it, again_ticket: of the one that `again` stands for.  standstill: the cycle of flows that
+    it waits in for ever (core/standstill.py)."""
 
     spec: TaskSpec
     wiring: Wiring
@@ -114,6 +115,7 @@ class Task(msgspec.Struct, eq=False):
     gone: bool = False
     ticket: str = ""
     again_ticket: str = ""
+    standstill: str = ""
 
     @property
     def name(self) -> str:
@@ -246,10 +248,12 @@ def row(task: Task, uptime_s: float) -> TaskStatus:
         delivered=report.delivered,
         acknowledged=report.acknowledged,
         dead_letters=report.dead_letters,
-        health=clipped("; ".join(filter(None, (report.health, task.note)))),
+        health=clipped("; ".join(filter(None, (task.standstill, report.health, task.note)))),
         worker_pid=task.link.pid if task.link else 0,
         incarnation=report.incarnation,
         since=report.since_wall,
+        dropped_bytes=report.dropped_bytes,
+        blocked_since=report.blocked_since,
     )
 
 

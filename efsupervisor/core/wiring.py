@@ -53,14 +53,14 @@ class EdgeFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Edge(msgspec.Struct, frozen=True, eq=False):
-    """One edge as the configuration has it.  producer empty: a task's own input queue."""
+    """One edge as the configuration has it.  producer empty: a task's own input queue.  start: `end`, `begin`, or an offset."""
 
     id: str
     flow: str
     producer: str
     consumers: tuple[str, ...]
     mode: Mode
-    begins_at_end: bool
+    start: str
     max_lag: int = 64 << 20
     overflow: str = "block"
     on_consumers_done: str = "continue"
@@ -98,7 +98,7 @@ def _of_producer(flow: FlowSpec, producer: str, specs: dict[str, TaskSpec]) -> l
             producer=producer,
             consumers=consumers,
             mode=flow.mode,
-            begins_at_end=flow.start != "begin",
+            start=flow.start,
             max_lag=flow.max_lag,
             overflow=flow.overflow,
             on_consumers_done=flow.on_consumers_done,
@@ -112,7 +112,7 @@ def _of_producer(flow: FlowSpec, producer: str, specs: dict[str, TaskSpec]) -> l
 
 def _own_input(spec: TaskSpec) -> Edge:
     framing = spec.input.framing if spec.input else Framing.LINES
-    return Edge(edge_id(OWN_INPUT, "", spec.name), OWN_INPUT, "", (spec.name,), Mode.BROAD, begins_at_end=False, framing=framing)
+    return Edge(edge_id(OWN_INPUT, "", spec.name), OWN_INPUT, "", (spec.name,), Mode.BROAD, "begin", framing=framing)
 
 
 # On disk ------------------------------------------------------------------------------------------------------------------------------------------
@@ -217,12 +217,14 @@ class Wirer:
             forget_edge(TaskPaths(self._task_dir(consumer)), edge.id, self._system)
 
     def _start(self, edge: Edge) -> int:
-        """The offset at which a new edge begins to read."""
-        if not edge.begins_at_end:
+        """The offset at which a new edge begins to read: where a record begins, and never beyond the journal's end."""
+        if edge.start == "begin":
             return 0
         reader = Reader(self._journal(edge), system=self._system)
         try:
-            return reader.end()
+            end = reader.end()
+            wanted = end if edge.start == "end" else min(int(edge.start), end)
+            return wanted if wanted in (0, end) else reader.record_start(wanted)
         finally:
             reader.close()
 

@@ -115,6 +115,16 @@ TEXTS: dict[str, str] = {
     # Flows
     "Show flows with the lag of each edge.": "플로우와 각 연결에 밀려 있는 양을 보여 줍니다.",
     "flows, patterns with `*`, or `all`": "플로우, `*`를 쓴 패턴, 또는 전체를 뜻하는 `all`",
+    "Show how flows are: what comes in and goes out a second, how far consumers are behind, how old the oldest event is, what is in flight.": (
+        "플로우의 상태를 보여 줍니다. 초당 들어오고 나가는 양, 소비자가 밀린 정도, 가장 오래된 이벤트의 나이, 처리 중인 이벤트를 보여 줍니다."
+    ),
+    "Rates are made from two looks that are `over` seconds apart. Bytes are exact; events are counted, or estimated (`~`) where a queue is long.": (
+        "속도는 `over`초 간격으로 두 번 살펴보고 계산합니다. 바이트는 정확한 값이고, 이벤트는 센 값이며 큐가 길면 어림한 값(`~`)입니다."
+    ),
+    "seconds between the two looks": "두 번 살펴보는 간격(초)",
+    "Draw flows: tasks with their states, and what runs from which to which.": (
+        "플로우를 그립니다. 태스크와 그 상태, 그리고 어디에서 어디로 흐르는지 보여 줍니다."
+    ),
     "Add a flow between tasks that exist; it is saved.": "이미 있는 태스크 사이에 플로우를 추가합니다. 추가한 플로우는 저장됩니다.",
     "Settings are the keys that a flow has in the configuration file: `mode=share`, `start=begin`, `max_lag=64MiB`, `overflow=drop-oldest`.": (
         "설정에는 설정 파일에서 플로우에 쓰는 키를 그대로 씁니다: `mode=share`, `start=begin`, `max_lag=64MiB`, `overflow=drop-oldest`."
@@ -168,6 +178,18 @@ TEXTS: dict[str, str] = {
     "Show what waits in front of tasks: the lag of each flow that ends at them, and of their own input queues.": (
         "태스크 앞에서 기다리는 것, 곧 그 태스크로 들어오는 각 플로우와 자체 입력 큐에 밀린 양을 보여 줍니다."
     ),
+    "Show what passes: what is given to tasks and what they write, each with the beginning of the event.": (
+        "지나가는 것을 보여 줍니다. 태스크에 전달되는 것과 태스크가 쓰는 것을 이벤트의 앞부분과 함께 보여 줍니다."
+    ),
+    "It is read from the logs; no task notices. When more passes than is shown, what is not shown is counted. An answer says where it ended: "
+    "`since` goes on from there, and without it the view begins now.": (
+        "로그에서 읽으므로 태스크에는 아무 영향이 없습니다. 보여 줄 수 있는 것보다 많이 지나가면 보여 주지 않은 수를 셉니다. "
+        "답에는 어디에서 끝났는지 나오고, `since`로 거기에서 이어 갑니다. `since`가 없으면 지금부터 보여 줍니다."
+    ),
+    "`in` (given to a task), `out`, `err` (written by it); all without one": "`in`(태스크에 전달), `out`, `err`(태스크가 씀). 지정하지 않으면 전체",
+    "where the answer before this one ended; empty for now": "앞선 답이 끝난 곳. 비우면 지금부터",
+    "events that are shown at most": "최대로 보여 줄 이벤트 수",
+    "how long to wait for something to pass": "무엇인가 지나갈 때까지 기다리는 시간",
     "Skip what waits in the own input queues of tasks that are at rest.": "멈춰 있는 태스크의 자체 입력 큐에서 기다리는 이벤트를 건너뜁니다.",
     # Configuration
     "Show the settings in force and where each comes from.": "지금 적용된 설정과 각각의 출처를 보여 줍니다.",

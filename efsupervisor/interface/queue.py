@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from efsupervisor.errors import Code, EfError
 from efsupervisor.interface.answers import done
+from efsupervisor.interface.flow import edges
 from efsupervisor.interface.house import House
 from efsupervisor.interface.verb import Names, SomeNames, Verb
 from efsupervisor.messages.call import Answer, Flows
 from efsupervisor.messages.core import ClearRequest, FlowsReply, FlowsRequest, StatusReply, StatusRequest
 from efsupervisor.states import Role
+from efsupervisor.system import REAL
+
+LOOK_S = 0.25
+"""Between two looks while nothing passes."""
 
 
 class QueueShow(Verb, frozen=True, kw_only=True):
@@ -30,6 +40,49 @@ class QueueShow(Verb, frozen=True, kw_only=True):
         return Flows(rows=[row for row in rows if wanted.intersection(row.consumers)])
 
 
+Directions = Annotated[
+    list[Literal["in", "out", "err"]], Meta(max_length=3, description="`in` (given to a task), `out`, `err` (written by it); all without one")
+]
+
+
+class QueueLive(Verb, frozen=True, kw_only=True):
+    """Show what passes: what is given to tasks and what they write, each with the beginning of the event.
+
+    It is read from the logs; no task notices.  When more passes than is shown, what is not shown is counted.  An answer says where it ended: `since`
+    goes on from there, and without it the view begins now.
+    """
+
+    name = "queue.live"
+    console = "shw live"
+    command = "live"
+    positional = ("names",)
+    names: Names = []
+    directions: Directions = []
+    since: Annotated[str, Meta(max_length=60_000, description="where the answer before this one ended; empty for now")] = ""
+    limit: Annotated[int, Meta(ge=1, le=1000, description="events that are shown at most")] = 200
+    wait_s: Annotated[float, Meta(ge=0, le=4, description="how long to wait for something to pass")] = 1.0
+
+    async def run(self, house: House) -> Answer:
+        """What passed since; nothing when nothing did."""
+        from efsupervisor.passing.figures import ref_of  # late on purpose: it brings the rooms of tasks and journals
+        from efsupervisor.passing.live import DIRECTIONS, Live, streams  # late on purpose, with it
+
+        replies = await house.ask(StatusRequest(id=house.next_id(), names=self.names))
+        tasks = [task.name for reply in replies if isinstance(reply, StatusReply) for task in reply.tasks]
+        if self.names and not tasks:
+            raise EfError("there are no such tasks to watch", Code.NO_SUCH_TASK)
+        refs = [ref_of(row, house.var) for row in await edges(house, [], own=True)]
+        every = streams(tasks, refs, [each for each in DIRECTIONS if each in (self.directions or DIRECTIONS)])
+        waited, since = 0.0, self.since
+        while True:
+            found = await house.slowly(lambda since=since: Live(house.var, REAL).look(every, tasks, since, self.limit))  # type: ignore[misc]
+            if found.rows or waited >= self.wait_s:
+                return found
+            since = found.next
+            await house.pause(LOOK_S)
+            waited += LOOK_S
+
+
 class QueueClear(Verb, frozen=True, kw_only=True):
     """Skip what waits in the own input queues of tasks that are at rest."""
 
@@ -46,4 +99,4 @@ class QueueClear(Verb, frozen=True, kw_only=True):
         return done(await house.ask(ClearRequest(id=house.next_id(), names=self.names)))
 
 
-VERBS = (QueueShow, QueueClear)
+VERBS = (QueueShow, QueueLive, QueueClear)

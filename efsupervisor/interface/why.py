@@ -169,7 +169,7 @@ def _holding(facts: Facts) -> Iterable[Cause]:
                 yield Cause(wall=other.since, what="waits", sentence=f"it depends on {name} ({condition}), and {_is(other)}", about=name)
     for name in row.blocked_by:
         lag = next((f": {flow.lag_bytes} bytes wait, {flow.max_lag} may" for flow in facts.held if name in flow.consumers), "")
-        yield Cause(wall=by_name[name].since if name in by_name else row.since, what="held", about=name,
+        yield Cause(wall=row.blocked_since or row.since, what="held", about=name,
                     sentence=f"it is held back by its consumer {name}{lag}" + (f"; {_is(by_name[name])}" if name in by_name else ""))  # fmt: skip
     if row.health:
         yield Cause(wall=row.since, what="health", sentence=row.health)
@@ -178,7 +178,8 @@ def _holding(facts: Facts) -> Iterable[Cause]:
 
 
 def _is(other: TaskStatus) -> str:
-    return f"{other.name} is {other.state.value}" + (f": {other.reason}" if other.reason else "")
+    held = f", itself held back by {', '.join(other.blocked_by)}" if other.blocked_by else ""
+    return f"{other.name} is {other.state.value}" + (f": {other.reason}" if other.reason else "") + held
 
 
 def _fulfilled(other: TaskStatus, condition: str) -> bool:

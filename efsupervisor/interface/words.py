@@ -90,6 +90,13 @@ def texts(what: call.Answer) -> Iterator[str]:
                 yield from (f"{what.task} | {line}" for line in row.lines)
         case call.Tree():
             yield from (f"{'  ' * row.depth}{row.what} {row.name} pid {row.pid} {row.state}" for row in what.rows)
+        case call.FlowFigures():
+            yield from map(figures_text, what.rows)
+        case call.Graph():
+            yield from (f"{row.producer} -> {', '.join(row.consumers)} {row.flow} {row.mode}{', held back' if row.held else ''}" for row in what.rows)
+        case call.Passing():
+            yield from map(passed_text, what.rows)
+            yield f"since={what.next}"
 
 
 # Rows ----------------------------------------------------------------------------------------------------------------------------------------------
@@ -131,6 +138,25 @@ def flow_text(row: FlowRow) -> str:
     edge = f"{row.producer + ' ' if row.producer else ''}-> {', '.join(row.consumers)}"
     limit = f" of {row.max_lag}" if row.max_lag else ""
     return f"{name}{edge} {row.mode}, lag {row.lag_bytes}{limit} bytes{held}"
+
+
+def figures_text(row: call.EdgeFigures) -> str:
+    """`f: a -> b broad in 10.0/s 50 B/s out 9.0/s 45 B/s lag 12 bytes 2 events oldest 1.5s in flight 1 acknowledged 4096 bytes`."""
+    flight = row.in_flight if row.in_flight >= 0 else f"{row.in_flight_bytes} bytes"
+    events = f" {'' if row.lag_exact else '~'}{row.lag_events} events" if row.lag_events >= 0 else ""
+    rates = f"in {row.in_events_s:.1f}/s {row.in_bytes_s:.0f} B/s out {row.out_events_s:.1f}/s {row.out_bytes_s:.0f} B/s"
+    dropped = f" dropped {row.dropped_bytes} bytes" if row.dropped_bytes else ""
+    held = f", holds the producer back since {stamp(row.held_since)}" if row.held_since else ""
+    edge = f"{row.flow}: {row.producer} -> {', '.join(row.consumers)} {row.mode}"
+    lag = f"lag {row.lag_bytes} bytes{events} oldest {row.oldest_s:.1f}s"
+    return f"{edge} {rates} {lag} in flight {flight} acknowledged {row.acknowledged_bytes} bytes{dropped}{held}"
+
+
+def passed_text(row: call.Passed) -> str:
+    """`2026-... stdin -> task import: the beginning of the event`."""
+    way = {"in": "stdin -> task", "out": "task -> stdout", "err": "task -> stderr"}.get(row.direction, row.direction)
+    missed = f"({row.missed if row.missed > 0 else 'some'} events not shown) " if row.missed else ""
+    return f"{stamp(row.wall)} {way} {row.task}: {missed}{row.data.decode(errors='replace')}{' ...' if row.length > len(row.data) else ''}"
 
 
 def schedule_text(row: ScheduleRow) -> str:

@@ -27,7 +27,8 @@ _BODY = RECORD.size - 4
 
 
 class Kind(enum.IntEnum):
-    """What a record says; the numbers are on disk.  NEXT and FREE occur in checkpoints (NEXT also at the beginning of a group)."""
+    """What a record says; the numbers are on disk.  NEXT and FREE occur in checkpoints (NEXT also at the beginning of a
+    group, and where `overflow: drop-oldest` skipped what nobody had claimed)."""
 
     CLAIM = 1
     RETURN = 2

@@ -132,6 +132,14 @@ class Claims:
         if holder and count > holder.base:
             self._append([Record(Kind.ACKNOWLEDGED, self._member, incarnation, count)])
 
+    def skip_to(self, offset: int) -> int:
+        """Whatever lies below this offset and was never claimed is nobody's; how many bytes that is."""
+        skipped = offset - self._ledger.next
+        if skipped <= 0:
+            return 0
+        self._append([Record(Kind.NEXT, claim=Claim(offset, 0))])
+        return skipped
+
     def give_back(self, incarnation: int, acknowledged: int, member: int | None = None) -> list[Claim]:
         """A program is dead: all but its first `acknowledged` claims are free.  Returns what came back; a second time nothing.
 

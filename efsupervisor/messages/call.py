@@ -30,7 +30,7 @@ from efsupervisor.messages.core import (
     Twig,
 )
 from efsupervisor.messages.frame import MAX_FRAME, PROTOCOL, Message
-from efsupervisor.states import Role, State
+from efsupervisor.states import Mode, Role, State
 
 
 class Call(Message, frozen=True, kw_only=True):
@@ -262,9 +262,86 @@ class Tree(Message, frozen=True, kw_only=True):
     rows: list[Twig]
 
 
+class EdgeFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How one edge is.  lag_events: exact, or an estimate from samples of the log (lag_exact false); -1: not known (netstrings).  oldest_s: age of
+    the oldest event that is not acknowledged, to about a second; 0 when there is none.  in_*: what the producer wrote, out_*: what consumers
+    acknowledged, a second over the window; events -1 where they are not told apart.  in_flight: events given and not acknowledged, -1 for a stream,
+    where in_flight_bytes says what was given and may not be read yet.  acknowledged_bytes: since the edge was made.  dropped_bytes: skipped, never
+    delivered.  held_since: wall time since which the producer is held back by it, 0 while it is not.  cursor, end: offsets in the producer's log, of
+    what is acknowledged and of what is written."""
+
+    flow: str
+    producer: str
+    consumers: list[str]
+    mode: Mode = Mode.BROAD
+    overflow: str = "block"
+    max_lag: int = 0
+    lag_bytes: int = 0
+    lag_events: int = 0
+    lag_exact: bool = True
+    oldest_s: float = 0.0
+    in_bytes_s: float = 0.0
+    in_events_s: float = 0.0
+    out_bytes_s: float = 0.0
+    out_events_s: float = 0.0
+    in_flight: int = 0
+    in_flight_bytes: int = 0
+    acknowledged_bytes: int = 0
+    dropped_bytes: int = 0
+    held_since: float = 0.0
+    cursor: int = 0
+    end: int = 0
+
+
+class FlowFigures(Message, frozen=True, kw_only=True):
+    """How edges are.  window_s: seconds between the two looks that rates are made from."""
+
+    rows: list[EdgeFigures]
+    window_s: float = 1.0
+
+
+class Arrow(msgspec.Struct, frozen=True, kw_only=True):
+    """One edge of a picture, with the states of the tasks at its ends; a share edge has all its consumers.  held: the producer waits for it."""
+
+    flow: str
+    producer: str
+    consumers: list[str]
+    mode: Mode = Mode.BROAD
+    producer_state: State = State.STOPPED
+    consumer_states: list[State] = []
+    lag_bytes: int = 0
+    held: bool = False
+
+
+class Graph(Message, frozen=True, kw_only=True):
+    """The edges between tasks, for a picture."""
+
+    rows: list[Arrow]
+
+
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
+    """One event that passed.  direction: `in` (given to the task), `out` or `err` (written by it).  wall: when it was seen.  data: its beginning;
+    length: of the whole.  missed: events of the same task and direction right before it that are not shown; -1: some, it is not known how many."""
+
+    wall: float
+    direction: str
+    task: str
+    data: bytes = b""
+    length: int = 0
+    missed: int = 0
+    producer: str = ""
+
+
+class Passing(Message, frozen=True, kw_only=True):
+    """What passed since a position; next: the position to go on from."""
+
+    rows: list[Passed]
+    next: str = ""
+
+
 Answer = (
     Tasks | Specs | Flows | Groups | Schedules | Settings | Difference | Events | Runs | Done | Piece | Text | Lines | About | Resources | Results
-    | Recovered | Causes | Tree
+    | Recovered | Causes | Tree | FlowFigures | Graph | Passing
 )  # fmt: skip
 
 

@@ -265,7 +265,8 @@ Request = (
 
 
 class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of a status.  uptime_s: of the program, 0 when none runs.  worker_alive: a worker answers."""
+    """One row of a status.  uptime_s: of the program, 0 when none runs.  blocked_by: the consumers that hold it back, blocked_since: since when (wall
+    time).  dropped_bytes: of its input, skipped by `overflow: drop-oldest` or removed by retention before they were read."""
 
     name: str
     state: State
@@ -288,6 +289,8 @@ class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     worker_pid: int = 0
     incarnation: int = 0
     since: float = 0.0
+    dropped_bytes: int = 0
+    blocked_since: float = 0.0
 
 
 class TaskDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -303,7 +306,8 @@ class TaskDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlowRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One edge.  lag_bytes: written and not yet acknowledged by the consumer; held_back: the producer waits for it."""
+    """One edge.  lag_bytes: written and not yet acknowledged by the consumer; held_back: the producer waits for it, held_since: since when (wall
+    time).  id: of the edge, the name of its folder."""
 
     flow: str
     producer: str
@@ -314,6 +318,8 @@ class FlowRow(msgspec.Struct, frozen=True, kw_only=True):
     max_lag: int = 0
     overflow: str = "block"
     held_back: bool = False
+    id: str = ""
+    held_since: float = 0.0
 
 
 class GroupRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -130,7 +130,8 @@ class Report(Message, frozen=True, kw_only=True):
     """A worker's state, sent at each change and on request.  since_wall: when the state began.  exit_status: wait status of the last incarnation,
     None when unknown or none yet.  reason: one sentence for a person.  final: the worker ends after this and the task is at rest. blocked_by: names
     of consumers that hold this task back.  waits_until: monotonic deadline of a BACKOFF, 0 else.  ticket, cause: of the wish that began the present
-    or last run, and who had it; attempt: number of its present or last life, from 1."""
+    or last run, and who had it; attempt: number of its present or last life, from 1.  blocked_since: wall time since which somebody holds this task
+    back, 0 while nobody does."""
 
     state: State
     goal: Goal
@@ -159,6 +160,7 @@ class Report(Message, frozen=True, kw_only=True):
     ticket: str = ""
     cause: str = ""
     attempt: int = 0
+    blocked_since: float = 0.0
 
 
 class Pong(Message, frozen=True, kw_only=True):

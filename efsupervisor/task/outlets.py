@@ -80,7 +80,7 @@ class Outlet:
 
 
 class Outlets:
-    """All outlets of one task.  end: the stdout journal's end is asked for through the capture that is given to `holds_back`."""
+    """All outlets of one task.  blocked_by: the consumers that hold the program back, blocked_since: since when some do (wall time, 0 for none)."""
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
@@ -89,6 +89,7 @@ class Outlets:
         self._nearest = 1 << 62
         self.blocked_by: list[str] = []
         self._told_open = -1
+        self.blocked_since = 0.0
         self._flag_fd = -1
         self._flag(False)
         self.rewired()
@@ -131,6 +132,8 @@ class Outlets:
             self._flag(False)
         names = sorted({name for outlet in slow for name, _folder in outlet.consumers})
         if names != self.blocked_by:
+            if not names or not self.blocked_by:
+                self.blocked_since = self._seat.system.wall_ns() / 1e9 if names else 0.0
             self.blocked_by = names
             self._seat.dirty()
         return bool(slow)
@@ -162,9 +165,13 @@ class Outlets:
             self._flag_fd = system.open(self._seat.paths.blocked, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         system.pwrite(self._flag_fd, b"1" if blocked else b"0", 0)
 
-    def needed(self) -> int:
-        """Lowest offset that some consumer has not acknowledged."""
-        return min((outlet.look() for outlet in self._outlets if not outlet.finished), default=1 << 62)
+    def needed(self, end: int) -> int:
+        """Lowest offset that some consumer still gets.  end: of the journal; a consumer that drops the oldest, and may be at rest for long, needs no
+        more of it than `max_lag`, or the journal would grow without limit behind it."""
+        return min((self._needs(outlet, end) for outlet in self._outlets if not outlet.finished), default=1 << 62)
+
+    def _needs(self, outlet: Outlet, end: int) -> int:
+        return max(outlet.look(), end - outlet.edge.max_lag) if outlet.edge.overflow == "drop-oldest" else outlet.look()
 
     def floor(self) -> int:
         """An offset at or above every saved cursor: the consumers' delivery records may be ahead of their hints."""

@@ -28,6 +28,7 @@ class ShareSource(Source):
         self._incarnation = 0
         self._begun = False
         self._waiting: list[Claim] = []
+        self._dropped_to = 0
         self.contended = False
         """The lock was taken by another member at the last try; call again soon."""
 
@@ -114,6 +115,21 @@ class ShareSource(Source):
             claims.append(Claim(at, length, found.run.framing & FROM))
             at += length
         return claims
+
+    def drop_to(self, max_lag: int) -> int:
+        """As Source.drop_to, for the whole group: what nobody claimed yet is skipped, by one of them.  0 when another has the lock: it does it."""
+        end = self.reader.end()
+        if end - max(self.state.next, self._dropped_to) <= max_lag:
+            return 0
+        with self._claims.locked() as locked:
+            if not locked:
+                return 0
+            target = self.reader.record_start(end - max_lag)
+            skipped = self._claims.skip_to(target)
+            self._dropped_to = self._claims.next
+            self.state.cursor = self._claims.floor()
+        self.state.dropped += skipped
+        return skipped
 
     acknowledged: Callable[[], int] = staticmethod(lambda: 0)
     """Set by the watcher: events of this edge acknowledged in this incarnation."""

@@ -368,6 +368,13 @@ class Source:
         """The last piece ended at a record's end, so another edge may follow."""
         return self.state.next >= self._complete_to
 
+    def end_soon(self) -> None:
+        """Hand out the record that is begun, as far as its end is in the buffer, and nothing behind it: then we are at a boundary."""
+        end = terminator(self._framing())
+        cut = self._buffer.find(end, self.state.next - self._at) if end else -1
+        if cut >= 0:
+            self._complete_to = min(self._complete_to, self._at + cut + 1)
+
     def find_boundary(self) -> None:
         """After a take-over: `next` may lie inside a record whose beginning was put already; where does it end?  Only whole records are begun, so its
         end is in the journal."""

@@ -25,6 +25,7 @@ from efsupervisor.task.delivery import (
     Register,
     RegisterLike,
 )
+from efsupervisor.task.drops import Drops
 from efsupervisor.task.leaving import former_edge
 from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.record import read_state
@@ -155,6 +156,7 @@ class FlowStdIn(StdIn):
         self._trusted = False
         self._producers_done = False
         self._asked_hold = False
+        self._drops = Drops(seat)
         self._hints: dict[str, int] = {}
         self._flags: dict[str, int] = {}
         self._wire()
@@ -457,12 +459,16 @@ class FlowStdIn(StdIn):
 
     def _hint(self) -> None:
         """Tell producers how far we are (files beside the edge), and ring those that wait for it."""
+        moved = False
         for source in self.sources:
             cursor = source.state.cursor
             if self._hints.get(source.edge.id) == cursor:
                 continue
             self._hints[source.edge.id] = cursor
             write_hint(self.seat, self._flags, hint_path(source.edge, self.seat.paths.id), cursor)
+            moved = True
+        if moved:
+            self.seat.dirty()
         for source in self.sources:
             folder = source.edge.producer_dir
             if folder and self._is_blocked(folder) and (
@@ -481,12 +487,15 @@ class FlowStdIn(StdIn):
             return False
 
     def _overflow(self) -> None:
+        """`overflow: drop-oldest`: skip what is more than max_lag behind, but never the rest of a record whose beginning was given."""
         for source in self.sources:
-            if source.edge.overflow == "drop-oldest" and source.edge.mode is Mode.BROAD:
-                skipped = source.drop_to(source.edge.max_lag)
-                if skipped:
-                    self.seat.say("WARN", f"dropped {skipped} bytes of {source.edge.producer}: more than max_lag behind (overflow: drop-oldest)")
-                    self.seat.dirty()
+            if source.edge.overflow != "drop-oldest":
+                continue
+            if not source.at_boundary():
+                if source.end() - source.state.next > source.edge.max_lag:
+                    source.end_soon()
+            elif skipped := source.drop_to(source.edge.max_lag):
+                self._drops.tell(source, skipped)
 
     def figures(self) -> Figures:
         """For the report."""

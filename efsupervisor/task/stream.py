@@ -18,7 +18,7 @@ from efsupervisor.states import Kind
 from efsupervisor.system import PIPE_BUF
 from efsupervisor.task.delivery import FROM, MAX_RUNS, Run
 from efsupervisor.task.source import Source
-from efsupervisor.task.stdin import FlowStdIn
+from efsupervisor.task.stdin import Figures, FlowStdIn
 
 PIECE = 64 << 10
 WIDE_PIPE = 1 << 20
@@ -114,7 +114,6 @@ class StreamStdIn(FlowStdIn):
 
     def _pump(self) -> None:
         assert self._slots is not None and self._register is not None
-        self._overflow()
         consumed = self._trim()
         for _ in range(PIECES_A_TURN):
             free = self._slots.free(consumed)
@@ -150,6 +149,7 @@ class StreamStdIn(FlowStdIn):
 
     def _load(self, limit: int) -> bool:
         """Take the next piece from a source; edges change only between records."""
+        self._overflow()
         if len(self.state.runs) >= MAX_RUNS:
             self.seat.reactor.after(0.01, self.pump)
             return False
@@ -216,6 +216,12 @@ class StreamStdIn(FlowStdIn):
         self._trim()
         self._settle_cursors()
         self._hint()
+
+    def figures(self) -> Figures:
+        """As the program has read by now: nobody tells a worker that its program read something."""
+        if self._live and self._peek >= 0:
+            self._hint_now()
+        return super().figures()
 
     def close(self, incarnation: int, own_death: bool) -> bool:
         """Cursors go to the start of the record that holds the first byte the program did not read."""

@@ -154,7 +154,7 @@ class Worker:
         self._bell = system.open(self._paths.fifo("bell"), os.O_RDWR | os.O_NONBLOCK)
         self._outlets = Outlets(self._seat)
         self._out = stdout_class(self._seat, "out", self._paths.out_journal, self._outlets.floor(), self._out_moved)
-        self._out.needed = self._outlets.needed
+        self._out.needed = lambda: self._outlets.needed(self._out.end)
         self._outlets.border = self._out.border
         self._stdin = stdin_class(self._seat)
         self._stdin.hung = self._unwell
@@ -830,7 +830,7 @@ class Worker:
     def _clear_logs(self) -> str:
         """Begin the logs anew; empty, or why not.  Messages of an event task on stderr are part of its delivery and stay."""
         try:
-            self._out.journal.clear(self._outlets.needed())
+            self._out.journal.clear(self._outlets.needed(self._out.end))
             if self._err is not None:
                 self._err.journal.clear(1 << 62)
         except (OSError, EfError) as error:
@@ -896,7 +896,7 @@ class Worker:
             final=resting,
             restarts=self._restarts,
             failures=self._failures,
-            blocked_by=self._outlets.blocked_by,
+            blocked_by=[] if resting else self._outlets.blocked_by,
             worker_pid=os.getpid(),
             out_bytes=self._out.end,
             err_bytes=self._err_end(),
@@ -907,6 +907,7 @@ class Worker:
             lag_bytes=figures.lag_bytes,
             dropped_bytes=figures.dropped_bytes,
             health="; ".join(self._seat.health.values()),
+            blocked_since=0.0 if resting else self._outlets.blocked_since,
             ticket=self._ticket,
             cause=self._cause,
             attempt=self._attempt,

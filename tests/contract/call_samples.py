@@ -40,6 +40,27 @@ ANSWERS: list[object] = [
     ),
     call.Causes(task="a", state=State.BACKOFF, rows=[messages.Cause(wall=1.5, what="waits", sentence="it waits", about="b", lines=["x"])]),
     call.Tree(rows=[messages.Twig(depth=1, what="program", name="x", pid=7, state="S", cpu=0.5, cpu_s=1.5, rss=4096)]),
+    call.FlowFigures(
+        rows=[
+            call.EdgeFigures(
+                flow="f", producer="a", consumers=["b", "c"], mode=Mode.SHARE, overflow="drop-oldest", max_lag=9, lag_bytes=8, lag_events=7,
+                lag_exact=False, oldest_s=1.5, in_bytes_s=2.5, in_events_s=3.5, out_bytes_s=4.5, out_events_s=-1.0, in_flight=6, in_flight_bytes=5,
+                acknowledged_bytes=4, dropped_bytes=3, held_since=1700000000.5, cursor=2, end=1,
+            )
+        ],
+        window_s=0.5,
+    ),
+    call.Graph(
+        rows=[
+            call.Arrow(
+                flow="f", producer="a", consumers=["이벤트"], mode=Mode.SHARE, producer_state=State.RUNNING, consumer_states=[State.FATAL],
+                lag_bytes=1, held=True,
+            )
+        ]
+    ),
+    call.Passing(
+        rows=[call.Passed(wall=1700000000.5, direction="in", task="a", data=b"\xff", length=300, missed=1203, producer="b")], next="AQAAAAA="
+    ),
 ]
 
 SAMPLES: dict[str, list[object]] = {

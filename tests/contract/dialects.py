@@ -67,6 +67,14 @@ EXAMPLES = [
     Example(task.TaskClear(names=["a"]), "del log a", {"names": ["a"]}, "clear a"),
     Example(task.TaskHistory(names=["a"], limit=5), "shw history a limit=5", {"names": ["a"], "limit": 5}, "history a --limit 5"),
     Example(flow.FlowShow(), "shw flow", {}, "flow ls"),
+    Example(flow.FlowStatus(names=["f"], over=0.5), "shw rate f over=0.5", {"names": ["f"], "over": 0.5}, "flow status f --over 0.5"),
+    Example(flow.FlowGraph(), "shw graph", {}, "flow graph"),
+    Example(
+        queue.QueueLive(names=["a"], directions=["in", "err"], limit=9),
+        "shw live a directions=in,err limit=9",
+        {"names": ["a"], "directions": ["in", "err"], "limit": 9},
+        "live a --directions in,err --limit 9",
+    ),
     Example(
         flow.FlowAdd(flow="f", producers=["a", "b"], consumers=["c"], settings={"mode": "share"}),
         "set flow f from=a,b to=c mode=share",

@@ -109,6 +109,8 @@ STATUS = messages.TaskStatus(
     worker_pid=8,
     incarnation=9,
     since=3.5,
+    dropped_bytes=11,
+    blocked_since=1700000000.5,
 )
 
 FLOW = FlowSpec(
@@ -120,6 +122,7 @@ FLOW = FlowSpec(
     max_lag=4096,
     overflow="drop-oldest",
     on_consumers_done="continue",
+    cycle=True,
 )
 GROUP = GroupSpec(name="g", tasks=["a", "이*"])
 SCHEDULE = ScheduleSpec(
@@ -204,6 +207,7 @@ SAMPLES: dict[str, list[object]] = {
             ticket="0123456789abcdef",
             cause="schedule night",
             attempt=2,
+            blocked_since=1700000000.5,
         ),
         messages.Pong(number=5),
         messages.AskReaped(pid=4, start_ticks=99),
@@ -273,6 +277,8 @@ SAMPLES: dict[str, list[object]] = {
                     max_lag=2,
                     overflow="drop-oldest",
                     held_back=True,
+                    id="0123456789abcdef",
+                    held_since=1700000000.5,
                 )
             ],
             more=True,

@@ -6,9 +6,11 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from efsupervisor import messages
+from efsupervisor.conf.check_flows import WHY_NOT
 from efsupervisor.conf.schema import FlowSpec, InputSpec
 from efsupervisor.errors import Code
 from efsupervisor.states import Mode, Protocol, State
@@ -98,6 +100,48 @@ def test_a_share_group_that_grows_and_shrinks_gives_each_event_to_one(tmp_path: 
         until(whole, 20, lambda: f"{_gaps(supervisor)}\n{supervisor.story()}")
 
 
+@pytest.mark.parametrize("eater", [EATER, ACKS], ids=["stream", "event"])
+def test_a_flow_that_goes_on_at_an_offset_goes_on_at_the_very_event(tmp_path: Path, eater: dict[str, Any]) -> None:
+    with Supervisor(tmp_path, {"P": SLOW, "C": eater, "D": EATER}) as supervisor:
+        done(supervisor, messages.AddFlowRequest, flow=flow("f", "P", "C", start="begin"))
+        grows(supervisor, "C")
+        done(supervisor, messages.DelFlowRequest, names=["f"])
+        until(lambda: supervisor.row("C").outstanding == 0, 10, "what is out is acknowledged")
+        settled: list[int] = []
+        until(lambda: settled[-1:] == [len(supervisor.output("C"))] or settled.append(len(supervisor.output("C"))), 10, "it has written all it read")
+        grows(supervisor, "P", 20)
+        offset = len(supervisor.output("C"))  # it writes what it reads
+        done(supervisor, messages.AddFlowRequest, flow=flow("f", "P", "C", start=str(offset)))
+        done(supervisor, messages.AddFlowRequest, flow=flow("g", "P", "D", start=str(offset + 1)))
+        grows(supervisor, "C")
+        grows(supervisor, "D")
+        got = numbers(supervisor, "C")
+        assert got == list(range(1, len(got) + 1))
+        assert numbers(supervisor, "D")[0] == supervisor.output("P")[:offset].count(b"\n") + 1, "inside an event its beginning counts"
+
+
+def test_producers_that_come_and_go_mix_no_records_and_keep_their_order(tmp_path: Path) -> None:
+    def counting(letter: str) -> dict[str, Any]:
+        count = f"i=0; while :; do i=$((i+1)); printf '{letter} %0{{}}d\\n' $i; sleep 0.001; done"
+        return {**SLOW, "command": ["sh", "-c", count.format(5000 if letter == "B" else 5)]}
+
+    with Supervisor(tmp_path, {"A": counting("A"), "B": counting("B"), "C": EATER}) as supervisor:
+        wanted = FlowSpec(name="f", producers=["A"], consumers=["C"], start="begin")
+        done(supervisor, messages.AddFlowRequest, flow=wanted)
+        for number in range(6):
+            producers = ["A", "B"] if number % 2 == 0 else ["A"]
+            done(supervisor, messages.AddFlowRequest, flow=msgspec.structs.replace(wanted, producers=producers), replace=True)
+            before = supervisor.output("C").count(b"\n")
+            until(lambda before=before: supervisor.output("C").count(b"\n") > before + 100, 20, supervisor.story)  # type: ignore[misc]
+        lines = supervisor.output("C").split(b"\n")[:-1]
+        assert {(line[:1], len(line)) for line in lines} == {(b"A", 7), (b"B", 5002)}, "no record is torn or mixed with another"
+        of_a = [int(line[2:]) for line in lines if line.startswith(b"A")]
+        assert of_a == list(range(1, len(of_a) + 1)), "an edge that stays loses nothing and doubles nothing"
+        of_b = [int(line[-9:]) for line in lines if line.startswith(b"B")]
+        restarts = [place for place in range(1, len(of_b)) if of_b[place] != of_b[place - 1] + 1]
+        assert all(of_b[place] == 1 for place in restarts) and len(restarts) <= 2, "one that comes again begins anew"
+
+
 def _gaps(supervisor: Supervisor) -> list[tuple[int, int]]:
     got = sorted(numbers(supervisor, "C") + numbers(supervisor, "D"))
     return [(a, b) for a, b in itertools.pairwise(got) if b != a + 1]
@@ -117,7 +161,7 @@ def test_a_flow_that_closes_a_cycle_is_refused_with_the_files_sentence(tmp_path:
     with Supervisor(tmp_path, {"A": EATER, "B": EATER}, {"f": {"from": "A", "to": "B"}}) as supervisor:
         failed = refused(supervisor, messages.AddFlowRequest, flow=flow("g", "B", "A"))
         assert failed.code is Code.CONFIG
-        assert failed.sentence == "flows.g.to: closes a cycle: A -> B -> A; events would go round for ever"
+        assert failed.sentence == f"flows.g.to: closes a cycle: A -> B -> A; {WHY_NOT}"
 
 
 def test_a_task_that_is_part_of_a_flow_is_not_deleted_before_the_flow(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_scale_is_saved_until_the_file_says_another_number(tmp_path: Path) -> 
 
 
 def test_flows_gain_and_lose_instances_with_it(tmp_path: Path) -> None:
-    tasks = {"source": {**SLEEPER, "autostart": False}, "w": {**SLEEPER, "instances": 2, "input": {}}}
+    tasks = {"source": {**SLEEPER, "autostart": False}, "w": {**SLEEPER, "instances": 2, "input": {"protocol": "event"}}}
     with Supervisor(tmp_path, tasks, {"f": {"from": "source", "to": "w", "mode": "share"}}) as supervisor:
         scale(supervisor, "w", 3)
         flow = ask(supervisor, messages.FlowsRequest, messages.FlowsReply, names=["f"]).rows[0]

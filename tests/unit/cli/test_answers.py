@@ -29,7 +29,7 @@ from efsupervisor.messages.core import (
     TaskStatus,
     Twig,
 )
-from efsupervisor.states import Goal, State
+from efsupervisor.states import Goal, Mode, State
 
 HOSTILE = "x\x1b[2Jy"
 TERMINAL = Look(True, True, 200)
@@ -61,6 +61,25 @@ SAMPLES: list[tuple[Any, list[str]]] = [
     (call.Done(rows=[Outcome(task="a", ok=True)]), ["a: done"]),
     (call.Piece(task="a", stream="out", offset=0, data=b"x\x1b[2Jy\n", next=7, end=7), ["x"]),
     (call.Text(text="a page"), ["a page\n"]),
+    (
+        call.FlowFigures(
+            rows=[
+                call.EdgeFigures(flow="f", producer="a", consumers=["b", "c"], mode=Mode.SHARE, lag_bytes=2048, lag_events=12,
+                                 lag_exact=False, oldest_s=75.0, in_bytes_s=1536.0, in_events_s=2.5, out_events_s=-1.0, in_flight=-1,
+                                 in_flight_bytes=4096, held_since=1.0),
+                call.EdgeFigures(flow="g", producer="a", consumers=["d"], overflow="drop-oldest", max_lag=9, lag_bytes=10, dropped_bytes=3072),
+            ]
+        ),
+        ["f (share)", "b,c", "2.0K", "~12", "1m15s", "1.5K", "2.5", "4.0KB", "holds its producer back", "3.0K", "drops the oldest"],
+    ),
+    (call.FlowFigures(rows=[]), ["there are no flows"]),
+    (call.Graph(rows=[call.Arrow(flow="f", producer=HOSTILE, consumers=["b"], producer_state=State.RUNNING)]), ["[x^[[2Jy]", "──▶ [b]", "f -> b"]),
+    (call.Graph(rows=[]), ["there are no flows"]),
+    (
+        call.Passing(rows=[call.Passed(wall=1.5, direction="in", task="a", data=b"x\x1b[2Jy\xff", length=300, missed=1203)]),
+        ["… 1,203 events not shown (stdin -> task, a)", ".500  stdin -> task   a  x^[[2Jy\\xff…"],
+    ),
+    (call.Passing(rows=[call.Passed(wall=1.5, direction="err", task="a", missed=-1)]), ["… some events not shown (task -> stderr, a)"]),
     (call.Lines(lines=["OK : fine"]), ["OK : fine\n"]),
     (call.About(version="9", pid=7, since=1.0, services=[SERVICE], ailments=["full"]), ["efsupervisord 9, pid 7", "killed by SIGKILL", "! full"]),
     (

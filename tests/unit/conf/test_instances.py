@@ -29,7 +29,7 @@ def test_names_follow_the_pattern_from_the_first_number() -> None:
 
 
 def test_a_flow_names_all_instances_by_the_entry() -> None:
-    text = b"tasks:\n  a: {command: cat}\n  b: {command: cat, instances: 2}\nflows:\n  f: {from: a, to: b, mode: share}\n"
+    text = b"tasks:\n  a: {command: cat}\n  b: {command: cat, instances: 2, input: {protocol: event}}\nflows:\n  f: {from: a, to: b, mode: share}\n"
     assert parse(text, "/etc/x.yaml").flows[0].consumers == ["b-0", "b-1"]
 
 

@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from efsupervisor.conf.check_flows import WHY_NOT
 from efsupervisor.conf.loader import parse
 from efsupervisor.errors import Code, ConfigError
 
@@ -187,10 +188,10 @@ FLOWS = [
     ('from: ""\nto: ["", sort]', ["7: flows.f.from: names no task", "8: flows.f.to[0]: names no task"]),
     ("from: {a: b}\nto: sort", ["7: flows.f.from: must be a task's name or a list of names"]),
     ("from: read\nto: sort\nmode: brood", ['9: flows.f.mode: "brood" is unknown; did you mean "broad"?']),
-    ("from: read\nto: sort\nstart: now", ['9: flows.f.start: "now" is unknown; known are end, begin']),
+    ("from: read\nto: sort\nstart: now", ['9: flows.f.start: "now" is unknown; known are end, begin, or an offset in bytes']),
     ("from: read\nto: sort\nmax_lag: 0", ["9: flows.f.max_lag: 0 bytes is outside 1 to 1,152,921,504,606,846,976 bytes"]),
     ("from: read\nto: sort\nproducers: read", ["9: flows.f.producers: unknown key"]),
-    ("from: read\nto: read", ["8: flows.f.to: closes a cycle: read -> read; events would go round for ever"]),
+    ("from: read\nto: read", [f"8: flows.f.to: closes a cycle: read -> read; {WHY_NOT}"]),
     ("from: read\nto: sort\ng: {}", ["9: flows.f.g: unknown key"]),
 ]
 
@@ -202,14 +203,14 @@ def test_a_wrong_flow_is_refused_where_it_stands(lines: str, sentences: list[str
 
 def test_a_cycle_over_several_flows_is_refused_once_at_the_last_of_them() -> None:
     text = TASKS + "    {from: read, to: [sort]}\n  g: {from: sort, to: store}\n  h:\n    from: store\n    to: read\n"
-    assert findings_of(text) == [f"{FILE}:11: flows.h.to: closes a cycle: read -> sort -> store -> read; events would go round for ever"]
+    assert findings_of(text) == [f"{FILE}:11: flows.h.to: closes a cycle: read -> sort -> store -> read; {WHY_NOT}"]
 
 
 def test_every_cycle_is_found() -> None:
     text = TASKS + "    {from: read, to: READ}\n  g: {from: sort, to: store}\n  h: {from: store, to: sort}\n"
     assert findings_of(text) == [
-        f"{FILE}:7: flows.f.to: closes a cycle: read -> read; events would go round for ever",
-        f"{FILE}:9: flows.h.to: closes a cycle: sort -> store -> sort; events would go round for ever",
+        f"{FILE}:7: flows.f.to: closes a cycle: read -> read; {WHY_NOT}",
+        f"{FILE}:9: flows.h.to: closes a cycle: sort -> store -> sort; {WHY_NOT}",
     ]
 
 
@@ -253,7 +254,7 @@ def test_an_echo_of_what_may_hold_newlines_is_refused() -> None:
 
 
 def test_a_flow_with_very_many_edges_is_refused_and_the_same_as_share_is_not() -> None:
-    tasks = "".join(f"  t{number}: {{command: cat}}\n" for number in range(202))
+    tasks = "".join(f"  t{number}: {{command: cat, input: {{protocol: event}}}}\n" for number in range(202))
     producers, consumers = ", ".join(f"t{number}" for number in range(101)), ", ".join(f"t{number}" for number in range(101, 202))
     text = f"tasks:\n{tasks}flows:\n  f: {{from: [{producers}], to: [{consumers}], mode: MODE}}\n"
     assert findings_of(text.replace("MODE", "broad")) == [

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from efsupervisor.conf.schema import Config, FlowSpec, GroupSpec, ScheduleSpec, SupervisorSpec, TaskSpec
-from efsupervisor.core.saved import Merged, has_cycle, merge, put, with_setting, without
+from efsupervisor.core.saved import Merged, merge, put, with_setting, without
 from efsupervisor.core.store_rows import Saved, Scale
 from efsupervisor.errors import EfError
 
@@ -58,6 +58,7 @@ def test_the_origin_of_each_part_is_known_in_every_spelling() -> None:
         ({"flows": [flow("AB", "a", "b")]}, "flow AB"),
         ({"flows": [flow("x", "a", "gone")]}, "no task gone"),
         ({"flows": [flow("x", "b", "a")]}, "closes a cycle"),
+        ({"flows": [flow("x", "a", "b")]}, "feeds b what the flow ab feeds it already"),
         ({"tasks": [task("t", type="talend")]}, "no task type 'talend'"),
         ({"settings": {"web.prot": "1"}}, "web.prot was set"),
         ({"settings": {"web.port": "much"}}, "web.port was set"),
@@ -73,6 +74,11 @@ def test_a_group_may_not_have_the_name_of_a_task_that_was_added_before() -> None
     found = merged(FILE, tasks=[task("new")], groups=[GroupSpec(name="New", tasks=["a"])])
     assert [spec.name for spec in found.config.groups] == ["both"]
     assert "group New" in found.aside[0]
+
+
+def test_a_cycle_that_is_meant_is_kept() -> None:
+    found = merged(FILE, flows=[msgspec.structs.replace(flow("x", "b", "a"), cycle=True)])
+    assert [each.name for each in found.config.flows] == ["ab", "x"] and not found.aside
 
 
 def test_a_flow_whose_task_was_set_aside_follows_it() -> None:
@@ -107,25 +113,6 @@ def test_settings_that_do_not_fit_each_other_leave_the_part_as_the_file_has_it()
     assert found.config.supervisor.log_level == "debug"
     assert found.origin("setting", "web.port") == "file"
     assert len(found.aside) == 1 and "web.host, web.port" in found.aside[0]
-
-
-@pytest.mark.parametrize(
-    ("flows", "cycle"),
-    [
-        ([], False),
-        ([("f", "a", "b"), ("g", "b", "c")], False),
-        ([("f", "a", "b"), ("g", "b", "A")], True),
-        ([("f", "a", "a")], True),
-        ([("f", "a", "b"), ("g", "a", "c"), ("h", "b", "d"), ("i", "c", "d")], False),
-        ([("b", "a", "c"), ("a", "b", "c")], False),
-    ],
-)
-def test_a_cycle_is_one_of_tasks_and_not_of_names(flows: list[tuple[str, str, str]], cycle: bool) -> None:
-    assert has_cycle(flow(*each) for each in flows) is cycle
-
-
-def test_a_long_chain_is_no_matter_of_recursion() -> None:
-    assert not has_cycle(flow(f"f{n}", f"t{n}", f"t{n + 1}") for n in range(20_000))
 
 
 def test_a_part_is_put_in_its_own_place_or_at_the_end_and_taken_out_by_any_spelling() -> None:

@@ -12,7 +12,7 @@ from efsupervisor.states import Framing, Mode, Protocol
 from tests.contract.samples import SPEC
 
 A = TaskSpec(name="a", command=["true"])
-B = TaskSpec(name="b", command=["true"], input=InputSpec(framing=Framing.NUL))
+B = TaskSpec(name="b", command=["true"], input=InputSpec(protocol=Protocol.EVENT, framing=Framing.NUL))
 FILE = Config(source="/etc/x.yaml", tasks=[A, B], flows=[FlowSpec(name="ab", producers=["a"], consumers=["b"])])
 NOUNS = {TaskSpec: "tasks", FlowSpec: "flows", GroupSpec: "groups", ScheduleSpec: "schedules"}
 
@@ -35,7 +35,8 @@ def checked(part: TaskSpec | FlowSpec | GroupSpec | ScheduleSpec, file: Config =
         SPEC,
         TaskSpec(name="c", command=["true"], output=OutputSpec(segment_bytes=1 << 20, sync="always"), backoff_s=0.001, exitcodes=(0, 255)),
         TaskSpec(name="c", command=["x y", "", "*"], directory="/srv/${x}", user="nobody:nogroup", stopsignal="KILL"),
-        FlowSpec(name="f", producers=["a"], consumers=["b"], mode=Mode.SHARE, start="begin", overflow="drop-oldest", max_lag=1),
+        FlowSpec(name="ab", producers=["a"], consumers=["b"], mode=Mode.SHARE, start="begin", overflow="drop-oldest", max_lag=1),
+        FlowSpec(name="f", producers=["b"], consumers=["a"], start="4096", cycle=True),
         GroupSpec(name="g", tasks=["a", "b*"]),
         ScheduleSpec(name="s", cron="*/5 * * * *", act=["a"], trm=["all"], timezone="Asia/Seoul", missed="once"),
         ScheduleSpec(name="s", cron="0 3 * * *", task="b", put="run ${x} {time}", enabled=False),
@@ -64,7 +65,8 @@ def test_what_a_file_could_say_is_accepted(part: TaskSpec) -> None:
         (TaskSpec(name="x" * 65, command=["x"]), "at most 64"),
         (TaskSpec(name="c", command=["x"] * 40_000), "at most"),
         (FlowSpec(name="f", producers=["a"], consumers=["gone"]), 'there is no task "gone"'),
-        (FlowSpec(name="f", producers=["b"], consumers=["a"]), "closes a cycle: a -> b -> a; events would go round for ever"),
+        (FlowSpec(name="f", producers=["b"], consumers=["a"]), "closes a cycle: a -> b -> a; events could go round for ever"),
+        (FlowSpec(name="f", producers=["a"], consumers=["b"]), "every event would come twice"),
         (FlowSpec(name="f", producers=["a"], consumers=[]), "flows.f.to"),
         (FlowSpec(name="f", producers=["a"], consumers=["b", "B"]), "twice"),
         (FlowSpec(name="f", producers=["a"], consumers=["b"], overflow="never"), "flows.f.overflow"),

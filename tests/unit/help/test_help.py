@@ -76,7 +76,7 @@ def test_a_command_of_efctl_that_is_no_verb_has_the_page_of_the_verb_that_it_say
 def test_a_noun_lists_what_can_be_done_with_it(language: str) -> None:
     page = pages.text("flow", language)
     words = [line.split()[:2] for line in page.splitlines() if not line.startswith("      ")]
-    assert words == [["flow", word] for word in ("ls", "add", "del", "run")]
+    assert words == [["flow", word] for word in ("ls", "status", "graph", "add", "del", "run")]
 
 
 # Written texts -------------------------------------------------------------------------------------------------------------------------------------

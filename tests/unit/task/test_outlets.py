@@ -154,12 +154,36 @@ def test_a_cursor_never_goes_back(works: Any) -> None:
     assert not here.outlets.holds_back(550)
     here.cursor(0)
     assert not here.outlets.holds_back(600)
-    assert here.outlets.needed() == 500
+    assert here.outlets.needed(1000) == 500
 
 
 def test_a_consumer_that_drops_the_oldest_never_holds_its_producer_back(works: Any) -> None:
     here = works(max_lag=10, overflow="drop-oldest")
     assert not here.outlets.moved(10_000)
+
+
+def test_a_consumer_that_drops_the_oldest_keeps_no_more_of_the_journal_than_its_lag(works: Any) -> None:
+    here = works(max_lag=10, overflow="drop-oldest")
+    here.cursor(100)
+    assert here.outlets.needed(105) == 100
+    assert here.outlets.needed(1 << 40) == (1 << 40) - 10
+    assert works(max_lag=10).outlets.needed(1 << 40) == 0
+
+
+def test_it_is_known_since_when_a_program_is_held_back_whoever_does_it(works: Any) -> None:
+    here = works(2, max_lag=100)
+    assert here.outlets.blocked_since == 0.0
+    here.cursor(500, 0)
+    assert here.outlets.holds_back(550)
+    since = here.outlets.blocked_since
+    assert here.outlets.blocked_by == ["c1"] and since > 1e9
+    here.cursor(500, 1)
+    assert here.outlets.holds_back(700)  # c0 has 500 as well: now both
+    assert here.outlets.blocked_by == ["c0", "c1"] and here.outlets.blocked_since == since
+    here.cursor(700, 0)
+    here.cursor(700, 1)
+    assert not here.outlets.holds_back(700)
+    assert here.outlets.blocked_since == 0.0
 
 
 def test_a_finished_consumer_counts_no_more_until_it_runs_again(works: Any) -> None:
@@ -169,11 +193,11 @@ def test_a_finished_consumer_counts_no_more_until_it_runs_again(works: Any) -> N
     here.finished(0)
     here.outlets.neighbours_changed()
     assert not here.outlets.holds_back(1000)
-    assert here.outlets.needed() == 1000
+    assert here.outlets.needed(1000) == 1000
     here.finished(0, False)
     here.outlets.neighbours_changed()
     assert here.outlets.holds_back(1000)
-    assert here.outlets.needed() == 0
+    assert here.outlets.needed(1000) == 0
 
 
 @pytest.mark.parametrize(("done", "policy", "expected"), [([0, 1], "stop", True), ([0], "stop", False), ([0, 1], "continue", False)])
@@ -189,7 +213,7 @@ def test_a_task_without_consumers_is_never_done_with_and_waits_for_nobody(works:
     here = works(0)
     assert not here.outlets.all_finished()
     assert not here.outlets.moved(1 << 40)
-    assert here.outlets.needed() == 1 << 62
+    assert here.outlets.needed(1000) == 1 << 62
 
 
 def test_a_new_journal_begins_above_what_any_consumer_has_taken_although_it_was_not_shown(works: Any) -> None:
@@ -204,7 +228,7 @@ def test_a_new_journal_begins_above_what_any_consumer_has_taken_although_it_was_
 
 def test_a_share_group_counts_as_one_consumer_at_its_groups_floor(works: Any) -> None:
     here = works(2, mode=Mode.SHARE, max_lag=100)
-    assert here.outlets.needed() == GROUP_START
+    assert here.outlets.needed(1000) == GROUP_START
     assert not here.outlets.holds_back(GROUP_START + 100)
     assert here.outlets.holds_back(GROUP_START + 101)
     assert here.outlets.blocked_by == ["c0", "c1"]

@@ -420,3 +420,25 @@ def test_a_worker_killed_before_any_call_of_closing_a_life_sets_the_same_cursor(
             assert start == 12
             break
     assert number > 5
+
+
+def test_drop_oldest_never_tears_the_record_that_the_program_has_begun_to_read(lay: Lay) -> None:
+    table = lay()
+    producer = table.producer("p", overflow="drop-oldest", max_lag=100_000)
+    sitting = Sitting(table)
+    producer.append(b"a" * 300_000 + b"\n")
+    sitting.begin()
+    assert table.program is not None
+    table.program.read(1 << 16)
+    for letter in b"bcdefgh":
+        producer.append(bytes([letter]) * 50_000 + b"\n")
+    for _ in range(200):
+        sitting.do(sitting.watcher.pump)
+        sitting.turn()
+        table.program.read(1 << 14)
+    while table.program.read():
+        sitting.turn(4)
+    got = table.program.received.split(b"\n")
+    assert {(chr(line[0]), len(line)) for line in got[:-1]} <= {("a", 300_000), *((letter, 50_000) for letter in "bcdefgh")}, "whole records only"
+    assert got[0][:1] == b"a" and got[-2][:1] == b"h"
+    assert len(got) - 1 < 8, "some were dropped"
