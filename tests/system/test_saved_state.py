@@ -184,6 +184,7 @@ def test_a_schedule_acts_at_its_time_and_its_outcome_is_kept(tmp_path: Path) -> 
 
 def test_a_setting_works_at_once_and_goes_back_to_what_the_file_says(tmp_path: Path) -> None:
     with Supervisor(tmp_path, {"A": SLEEPER}, supervisor={"log_level": "warning"}) as supervisor:
+        supervisor.await_state("A", State.RUNNING)
         assert done(supervisor, messages.SetSettingRequest, key="log_level", value="info") == "log_level: is info now"
         assert "STOPPED -> STARTING" not in supervisor.story()
         supervisor.trm("A")
