@@ -268,6 +268,7 @@ OUTPUT: dict[str, Meaning] = {
     "hard_bytes": Meaning("size", "0", "size at which even files that are needed go, with an alert; 0 never"),
     "sync": Meaning("word", "never", "when the disk is told to write: ``never`` (the kernel decides), ``interval`` (each second) or ``always``"),
     "framing": Meaning("word", "lines", "how events are told apart on its stdout: ``lines``, ``nul`` or ``netstring``"),
+    "compress": Meaning("word", "none", "closed log files: ``none``, or ``gzip``, which takes less room; whatever reads logs goes on reading them"),
 }
 
 FLOW: dict[str, Meaning] = {

@@ -46,7 +46,7 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     segment_bytes: size at which a new file begins.  keep_bytes / keep_age_s: closed files over these limits are removed once no cursor needs them;
     0 is without limit.  hard_bytes: the size at which even needed files go (with an alert); 0 never.  sync: `never`, `interval` (each second) or
-    `always`.  framing: how the events that the program writes are told apart.
+    `always`.  framing: how the events that the program writes are told apart.  compress: `none`, or `gzip` for closed files.
     """
 
     segment_bytes: int = 64 << 20
@@ -55,6 +55,7 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
     hard_bytes: int = 0
     sync: str = "never"
     framing: Framing = Framing.LINES
+    compress: str = "none"
 
 
 class ReadySpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,7 @@ OUTPUT: dict[str, Field] = {
     "hard_bytes": size(0, 1 << 60),
     "sync": choice("never", "interval", "always"),
     "framing": one(_framing),
+    "compress": choice("none", "gzip"),
 }
 
 READY: dict[str, Field] = {

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterable
 
 import msgspec
 
@@ -21,6 +22,7 @@ from efsupervisor.errors import Code, JournalError
 from efsupervisor.system import System
 
 SEGMENT = ".log"
+PACKED = ".log.gz"
 INDEX = ".idx"
 DAMAGED = ".damaged"
 TEMPORARY = ".tmp"
@@ -44,6 +46,12 @@ def base_of(name: str, suffix: str = SEGMENT) -> int | None:
     """The offset in a file name of ours, None for any other name."""
     digits = name[:_DIGITS]
     return int(digits) if name[_DIGITS:] == suffix and len(digits) == _DIGITS and digits.isascii() and digits.isdigit() else None
+
+
+def bases_in(names: Iterable[str]) -> list[int]:
+    """Base offsets of the segments among these files, ascending; one that is there twice, compressed and not, counts once."""
+    found = {base_of(name, suffix) for name in names for suffix in (SEGMENT, PACKED)}
+    return sorted(base for base in found if base is not None)
 
 
 def is_sealed(status: os.stat_result) -> bool:
@@ -93,9 +101,8 @@ class Folder:
             self.system.close(fd)
 
     def bases(self) -> list[int]:
-        """Base offsets of all segments, ascending."""
-        found = (base_of(name) for name in self.system.listdir(self.fd))
-        return sorted(base for base in found if base is not None)
+        """Base offsets of all segments, ascending, whether they are compressed or not."""
+        return bases_in(self.system.listdir(self.fd))
 
     def open(self, name: str, flags: int, mode: int = ACTIVE_MODE) -> tuple[int, os.stat_result]:
         """Open a file of this folder and say what it is; the caller owns the descriptor.  JournalError: it is not one of ours.

@@ -11,12 +11,14 @@ in it is compared with the size that the file has afterwards.  Output without ze
 
 b"" always means "nothing at this offset now".  skip() says whether it is the end or a hole (left by a power loss or by retention); a reader never
 steps over a hole by itself, since its caller counts offsets by the bytes it got.
+
+A closed segment may be compressed meanwhile (see `packed`).  Who has the segment open reads it to its end as ever; who comes later opens the
+compressed form, which has the same offsets.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -24,6 +26,7 @@ from typing import TypeVar
 from efsupervisor.journal import fragments, index, scan
 from efsupervisor.journal.folder import Folder, is_sealed, named
 from efsupervisor.journal.fragments import Fragment
+from efsupervisor.journal.packed import Packed, Plain, opened, size
 from efsupervisor.states import Framing
 from efsupervisor.system import System
 
@@ -39,12 +42,13 @@ class Reader:
     Raises JournalError for files that are not the journal's own, OSError as the system gives it.  Not for use by two threads.
     """
 
-    __slots__ = ("_base", "_dry", "_fd", "_known", "_marks", "_marks_seen", "_path", "_system", "_tail")
+    __slots__ = ("_base", "_dry", "_fd", "_known", "_marks", "_marks_seen", "_packed", "_path", "_system", "_tail")
 
     def __init__(self, folder: str, *, system: System) -> None:
         self._path = folder
         self._system = system
         self._fd = -1
+        self._packed: Packed | None = None
         self._base = 0
         self._dry = -1
         self._tail = -1
@@ -93,6 +97,9 @@ class Reader:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             self._system.close(fd)
+        if self._packed is not None:
+            packed, self._packed = self._packed, None
+            packed.close()
         self._dry = -1
 
     # Records, times ------------------------------------------------------------------------------------------------------------------------------
@@ -182,12 +189,17 @@ class Reader:
         """Find the segment that holds `offset`.  The one that is there last is believed only once it was seen not to be sealed, or a second listing
         shows no successor."""
 
+        if self._packed is not None and self._base <= offset < self._base + self._packed.size:
+            return self._packed.pread(limit, offset - self._base)
+
         def look(folder: Folder) -> bytes:
             bases = folder.bases()
             at = bisect_right(bases, offset) - 1
             if at < 0:
                 return b""
             self._open(folder, bases[at])
+            if self._packed is not None:
+                return self._packed.pread(limit, offset - self._base)
             data = self._system.pread(self._fd, limit, offset - self._base)
             if b"\0" in data:
                 data = self._without_cut(data, offset)
@@ -201,11 +213,15 @@ class Reader:
 
     def _open(self, folder: Folder, base: int) -> None:
         try:
-            fd, _ = folder.open(named(base), os.O_RDONLY)
+            segment = opened(folder, base)
         except FileNotFoundError as error:
             raise scan.Moved from error
         self.close()
-        self._fd, self._base = fd, base
+        self._base = base
+        if isinstance(segment, Packed):
+            self._packed = segment
+        elif isinstance(segment, Plain):
+            self._fd = segment.fd
 
     def _demand_same(self, folder: Folder, bases: list[int]) -> None:
         if folder.bases() != bases:
@@ -216,12 +232,10 @@ class Reader:
         if not bases:
             return 0
         status = folder.stat(named(bases[-1]))
-        if status is None:
-            raise scan.Moved
-        if is_sealed(status):
+        if status is None or is_sealed(status):
             self._demand_same(folder, bases)
         self._tail = bases[-1]
-        return bases[-1] + status.st_size
+        return bases[-1] + (status.st_size if status is not None else self._size(folder, bases[-1]))
 
     def _skipped(self, folder: Folder, offset: int) -> int:
         bases = folder.bases()
@@ -230,10 +244,13 @@ class Reader:
             return offset
         if at == 0:
             return bases[0]
-        status = folder.stat(named(bases[at - 1]))
-        if status is None:
+        return offset if offset < bases[at - 1] + self._size(folder, bases[at - 1]) else bases[at]
+
+    def _size(self, folder: Folder, base: int) -> int:
+        found = size(folder, base)
+        if found is None:
             raise scan.Moved
-        return offset if offset < bases[at - 1] + status.st_size else bases[at]
+        return found
 
     def _at_time(self, folder: Folder, wall_ns: int) -> int:
         bases = folder.bases()

@@ -16,17 +16,19 @@ from __future__ import annotations
 
 import os
 
-from efsupervisor.journal import fragments, index
+from efsupervisor.errors import JournalError
+from efsupervisor.journal import fragments, index, packed
 from efsupervisor.journal.folder import (
     ACTIVE_MODE,
     DAMAGED,
     INDEX,
+    PACKED,
     SEALED_MODE,
-    SEGMENT,
     TEMPORARY,
     Folder,
     Head,
     base_of,
+    bases_in,
     copy_range,
     is_sealed,
     named,
@@ -38,12 +40,29 @@ from efsupervisor.journal.scan import record_border
 def sweep(folder: Folder) -> list[int]:
     """Remove what belongs to nothing, temporary files and indexes without segment; returns the bases of all segments."""
     names = folder.system.listdir(folder.fd)
-    bases = sorted(base for base in (base_of(name) for name in names) if base is not None)
+    bases = bases_in(names)
     for name in names:
         orphan = base_of(name, INDEX)
         if name.endswith(TEMPORARY) or (orphan is not None and orphan not in bases):
             folder.remove(name)
+    for base in bases:
+        if {named(base), named(base, PACKED)} <= set(names):
+            _settle(folder, base)
     return bases
+
+
+def _settle(folder: Folder, base: int) -> None:
+    """A segment is there twice: its packing was killed before its last step, which is made now; a copy that does not fit is none."""
+    try:
+        copy = packed.open_packed(folder, base)
+    except (OSError, JournalError):
+        folder.remove(named(base, PACKED))
+        return
+    copy.close()
+    if copy.size == _size(folder, base):
+        packed.drop_original(folder, base)
+    else:
+        folder.remove(named(base, PACKED))
 
 
 def mend(folder: Folder, bases: list[int]) -> list[int]:
@@ -86,6 +105,12 @@ def begin(folder: Folder, base: int) -> int:
         folder.system.close(fd)
         raise
     return fd
+
+
+def end_of_packed(folder: Folder, base: int) -> int | None:
+    """Where the last segment ends when it is a compressed one (what followed it was lost with the machine): writing goes on behind it, in a new
+    one.  None for one that can be written on."""
+    return base + _size(folder, base) if folder.stat(named(base)) is None else None
 
 
 def resume(folder: Folder, base: int) -> tuple[int, int]:
@@ -151,9 +176,9 @@ def _mark_open_record(folder: Folder, end: int) -> None:
 
 
 def _size(folder: Folder, base: int) -> int:
-    fd, status = folder.open(named(base, SEGMENT), os.O_RDONLY)
-    folder.system.close(fd)
-    return status.st_size
+    found = packed.size(folder, base)
+    assert found is not None, "nobody removes segments while the writer's lock is held"
+    return found
 
 
 def _cut(folder: Folder, base: int, end: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from efsupervisor.journal.folder import INDEX, Folder, named
+from efsupervisor.journal.folder import INDEX, PACKED, Folder, named
 
 
 class Limits(NamedTuple):
@@ -21,16 +21,17 @@ class Limits(NamedTuple):
     hard_bytes: int
 
     def may_bind(self, held: int) -> bool:
-        """Whether a journal of `held` bytes can be over a limit at all; asked often, so it looks at no file."""
+        """Whether a journal of `held` bytes, uncompressed, can be over a limit at all; asked often, so it looks at no file."""
         return bool(self.keep_age_s) or 0 < self.keep_bytes < held or 0 < self.hard_bytes < held
 
 
 class Closed(NamedTuple):
-    """A closed segment [base, end), last written at mtime_ns."""
+    """A closed segment [base, end), last written at mtime_ns.  disk: bytes that it takes there, fewer than its own when it is compressed."""
 
     base: int
     end: int
     mtime_ns: int
+    disk: int
 
 
 class Surplus(NamedTuple):
@@ -40,12 +41,13 @@ class Surplus(NamedTuple):
     unread: int
 
 
-def surplus(closed: Sequence[Closed], end: int, limits: Limits, needed: int, wall_ns: int) -> Surplus:
-    """The oldest segments that go.  A segment's age is counted from its last byte, so a clock that jumps back only keeps more."""
+def surplus(closed: Sequence[Closed], active: int, limits: Limits, needed: int, wall_ns: int) -> Surplus:
+    """The oldest segments that go.  active: bytes of the segment that is written.  Sizes are those on disk; a segment's age is counted from its last
+    byte, so a clock that jumps back only keeps more."""
     going: list[Closed] = []
-    unread = 0
+    unread, left = 0, active + sum(segment.disk for segment in closed)
     for segment in closed:
-        held = end - segment.base
+        held, left = left, left - segment.disk
         too_much = 0 < limits.keep_bytes < held
         too_old = limits.keep_age_s > 0 and wall_ns - segment.mtime_ns > limits.keep_age_s * 1e9
         if segment.end > needed:
@@ -61,10 +63,11 @@ def surplus(closed: Sequence[Closed], end: int, limits: Limits, needed: int, wal
 def apply(folder: Folder, limits: Limits, end: int, needed: int, wall_ns: int) -> list[str]:
     """Remove what surplus() finds; returns a sentence when a cursor needed some.  OSError: some are still there, and the next call finds them."""
     bases = folder.bases()
-    closed = [Closed(base, following, _mtime_ns(folder, base)) for base, following in pairwise(bases)]
-    going = surplus(closed, end, limits, needed, wall_ns)
+    closed = [_closed(folder, base, following) for base, following in pairwise(bases)]
+    going = surplus(closed, end - bases[-1], limits, needed, wall_ns)
     for segment in going.segments:
         folder.remove(named(segment.base))
+        folder.remove(named(segment.base, PACKED))
         folder.system.fault("retain:removed")
         folder.remove(named(segment.base, INDEX))
     if not going.unread:
@@ -75,6 +78,6 @@ def apply(folder: Folder, limits: Limits, end: int, needed: int, wall_ns: int) -
     ]
 
 
-def _mtime_ns(folder: Folder, base: int) -> int:
-    status = folder.stat(named(base))
-    return status.st_mtime_ns if status else 0
+def _closed(folder: Folder, base: int, end: int) -> Closed:
+    status = folder.stat(named(base)) or folder.stat(named(base, PACKED))
+    return Closed(base, end, status.st_mtime_ns if status else 0, status.st_size if status else 0)

@@ -8,13 +8,13 @@ are believed only when the file was not cut (see reader).
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple, TypeVar
 
 from efsupervisor.journal import framing as frames
-from efsupervisor.journal.folder import PIECE, Folder, is_sealed, named
+from efsupervisor.journal.folder import PIECE, Folder, is_sealed
+from efsupervisor.journal.packed import Plain, Segment, opened
 from efsupervisor.states import Framing
 from efsupervisor.system import System
 
@@ -56,26 +56,27 @@ def backwards(folder: Folder, upto: int, floor: int) -> Generator[Piece, None, N
     for base in reversed(bases):
         if base < upto:
             try:
-                fd, status = folder.open(named(base), os.O_RDONLY)
+                segment = opened(folder, base)
             except FileNotFoundError:
                 return
             try:
-                if base == bases[-1] and is_sealed(status) and folder.bases()[-1:] != [base]:
+                if base == bases[-1] and is_sealed(segment.status) and folder.bases()[-1:] != [base]:
                     raise Moved
-                yield from _within(folder.system, fd, base, min(limit, base + status.st_size), floor)
+                yield from _within(folder.system, segment, base, min(limit, base + segment.size), floor)
             finally:
-                folder.system.close(fd)
+                segment.close()
         if base <= floor:
             return
         limit = min(limit, base)
 
 
-def _within(system: System, fd: int, base: int, end: int, floor: int) -> Iterator[Piece]:
+def _within(system: System, segment: Segment, base: int, end: int, floor: int) -> Iterator[Piece]:
     low = max(base, floor)
     while end > low:
         start = max(low, end - PIECE)
-        data = system.pread(fd, end - start, start - base)
-        if len(data) < end - start or (b"\0" in data and system.fstat(fd).st_size < end - base):
+        data = segment.pread(end - start, start - base)
+        cut = isinstance(segment, Plain) and b"\0" in data and system.fstat(segment.fd).st_size < end - base
+        if len(data) < end - start or cut:
             raise Moved
         yield Piece(start, data)
         end = start
@@ -107,13 +108,13 @@ def _walked(folder: Folder, upto: int, floor: int, begins: deque[int] | None = N
     if start >= upto:
         return upto
     try:
-        fd, _ = folder.open(named(base), os.O_RDONLY)
+        segment = opened(folder, base)
     except FileNotFoundError as error:
         raise Moved from error
     try:
-        return frames.walk(lambda at, size: folder.system.pread(fd, size, at - base), start, upto, begins).border
+        return frames.walk(lambda at, size: segment.pread(size, at - base), start, upto, begins).border
     finally:
-        folder.system.close(fd)
+        segment.close()
 
 
 def _last_netstrings(folder: Folder, upto: int, count: int, floor: int) -> int:

@@ -322,6 +322,10 @@ class Writer:
         head = folder.head()
         bases = recovery.mend(folder, recovery.sweep(folder))
         if bases:
+            beyond = recovery.end_of_packed(folder, bases[-1])
+            if beyond is not None:
+                self._folder.system.close(recovery.begin(folder, beyond))
+                bases.append(beyond)
             self._fd, size = recovery.resume(folder, bases[-1])
             self._stand(bases, size)
             if recovery.boot_was_unclean(head, boot_id, self.end):

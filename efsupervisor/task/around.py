@@ -15,6 +15,7 @@ from efsupervisor.task import care, private, spawn, tree
 from efsupervisor.task.care import Care, Life
 from efsupervisor.task.errand import Errands
 from efsupervisor.task.hooks import AFTER_EXIT, AFTER_START, BEFORE_START, BEFORE_STOP, Hooks
+from efsupervisor.task.packing import Packing
 from efsupervisor.task.private import Private
 from efsupervisor.task.program import Program
 from efsupervisor.task.seat import Seat
@@ -41,6 +42,8 @@ class Around:
         self._ears = ears
         self._errands = Errands(seat)
         self._hooks = Hooks(seat, self._errands)
+        self._packing = Packing(seat, self._errands)
+        seat.pack = self._packing.want
         self._private: Private | None = None
         self._care: Care | None = None
         self._group: Group | None = None

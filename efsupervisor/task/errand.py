@@ -62,6 +62,13 @@ class Errands:
 
     def send(self, what: spawn.Plan, name: str, timeout_s: float, done: Callable[[Outcome], None]) -> Errand | None:
         """Start a command; None when there cannot be a child, and then `done` was called."""
+        return self._send(lambda writer: spawn.beside(self._seat.system, what, writer), name, timeout_s, done)
+
+    def fork(self, body: Callable[[], None], kept: int, name: str, timeout_s: float, done: Callable[[Outcome], None]) -> Errand | None:
+        """Run a function of ours in a child, as whom we are.  kept: the one descriptor that it has; else as `send`."""
+        return self._send(lambda writer: spawn.forked(self._seat.system, body, writer, kept), name, timeout_s, done)
+
+    def _send(self, start: Callable[[int], int], name: str, timeout_s: float, done: Callable[[Outcome], None]) -> Errand | None:
         system, reactor = self._seat.system, self._seat.reactor
         try:
             reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -69,7 +76,7 @@ class Errands:
             done(Outcome(f"cannot be run: {error.strerror}"))
             return None
         try:
-            pid = spawn.beside(system, what, writer)
+            pid = start(writer)
         except OSError as error:
             system.close(reader)
             done(Outcome(f"cannot be run: {error.strerror}"))

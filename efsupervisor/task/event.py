@@ -297,6 +297,8 @@ class EventStdIn(FlowStdIn):
             self._err.retain(keep_bytes=output.keep_bytes, keep_age_s=output.keep_age_s, needed=1 << 62, wall_ns=now_ns, hard_bytes=0)
         except OSError as error:
             self.seat.ill("retention", f"old segments of stderr cannot be removed: {error.strerror}")
+        if output.compress != "none" and self._err.first != self._err.base:
+            self.seat.pack(self.seat.paths.err_journal, lambda: None)
 
     def _hear(self, messages: list[bytes]) -> None:
         """A message of an event task is an alert, with the event in progress; bursts are told together."""

@@ -1,8 +1,8 @@
 """Log files as supervisord's operators know them, beside the journals: a path at which a task's output is found, or a device that it is written to.
 
-A path of one task's channel alone is a *link* to the segment that is written now, and `.1`, `.2` ... beside it to older ones; they are set anew when
-segments change.  Nothing is ever written through such a path, and a link is made under another name and renamed, so that a folder in which others may
-write (/tmp) cannot make us touch their files.  A regular file that is in the way is kept as `.before`.
+A path of one task's channel alone is a *link* to the segment that is written now, and `.1`, `.2` ... beside it to older ones (`.1.gz` to one that was
+compressed); they are set anew when segments change.  Nothing is ever written through such a path, and a link is made under another name and renamed,
+so that a folder in which others may write (/tmp) cannot make us touch their files.  A regular file that is in the way is kept as `.before`.
 
 A device (/dev/stdout of the supervisor, a FIFO), a file that several channels name, and syslog are *fed*: a cursor reads the journal and writes what
 is new, whole lines where there are some, without ever waiting.  A reader that stalls holds up nobody: the journal takes what the program writes, and
@@ -18,7 +18,7 @@ import stat
 
 from efsupervisor.errors import EfError
 from efsupervisor.journal import Reader
-from efsupervisor.journal.folder import Folder, named
+from efsupervisor.journal.folder import PACKED, Folder, named
 from efsupervisor.reactor import WRITE, Timer
 from efsupervisor.task.seat import Seat
 from efsupervisor.task.sinks import Sink, sink
@@ -66,7 +66,13 @@ class Links:
             _demand_safe(system.fstat(fd), folder)
             for number, base in enumerate(reversed(bases[-1 - self._backups :])):
                 link = f"{name}.{number}" if number else name
-                self._link(fd, link, f"{self._folder}/{named(base)}", first=number == 0)
+                packed = number > 0 and not self._is_there(named(base))
+                if packed:
+                    self._forget_one(fd, link)
+                    self._link(fd, f"{link}.gz", f"{self._folder}/{named(base, PACKED)}", first=False)
+                else:
+                    self._forget_one(fd, f"{link}.gz")
+                    self._link(fd, link, f"{self._folder}/{named(base)}", first=number == 0)
             self._forget(fd, name, len(bases))
         finally:
             system.close(fd)
@@ -98,9 +104,23 @@ class Links:
     def _forget(self, fd: int, name: str, count: int) -> None:
         """Links to segments that are gone."""
         number = max(1, min(count, self._backups + 1))
-        while (target := self._seat.system.readlink(f"{name}.{number}", fd)) is not None and target.startswith(self._folder + "/"):
-            self._seat.system.unlink(f"{name}.{number}", fd)
+        while self._forget_one(fd, f"{name}.{number}") + self._forget_one(fd, f"{name}.{number}.gz"):
             number += 1
+
+    def _forget_one(self, fd: int, name: str) -> bool:
+        """Remove a link of ours; whether there was one."""
+        target = self._seat.system.readlink(name, fd)
+        if target is None or not target.startswith(self._folder + "/"):
+            return False
+        self._seat.system.unlink(name, fd)
+        return True
+
+    def _is_there(self, segment: str) -> bool:
+        try:
+            self._seat.system.stat(f"{self._folder}/{segment}")
+        except FileNotFoundError:
+            return False
+        return True
 
 
 def _exists(name: str, fd: int) -> bool:
@@ -286,7 +306,7 @@ class LogFiles:
             feed.pump()
 
     def trimmed(self) -> None:
-        """Segments may have been removed: no link leads to nothing."""
+        """Segments may have been removed or compressed: no link leads to nothing."""
         if self._links is not None:
             self._links.set()
 

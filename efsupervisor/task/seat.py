@@ -44,6 +44,8 @@ class Seat:
         self.core_connected = core_connected
         self.health: dict[str, str] = {}
         self._bells: dict[str, int] = {}
+        self.pack: Callable[[str, Callable[[], None]], None] = lambda _folder, _packed: None
+        """Compress the closed segments of a journal, some time; then something is called."""
 
     @property
     def spec(self) -> TaskSpec:

@@ -304,6 +304,46 @@ def _beside(system: Real, what: Plan, output: int) -> None:
         os._exit(127)
 
 
+MOST_FDS = 1 << 20
+"""Above any descriptor; fs.nr_open of proc(5)."""
+
+
+def forked(system: Real, body: Callable[[], None], output: int, kept: int) -> int:
+    """Fork a function of ours that dies with us; its pid.  It has stdout and stderr (`output`) and one descriptor besides; what it raises is the last
+    thing that it writes, and its status 1.  OSError when there is no child."""
+    parent = system.getpid()
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = system.fork()
+        if pid == 0:
+            _forked(system, body, (output, kept), parent)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def _forked(system: Real, body: Callable[[], None], fds: tuple[int, int], parent: int) -> None:
+    """Runs in the child and never returns."""
+    try:
+        system.die_with_parent()
+        os.dup2(fds[0], 1)
+        os.dup2(fds[0], 2)
+        low, high = sorted(fds)
+        os.closerange(3, low)
+        os.closerange(low + 1, high)
+        os.closerange(high + 1, MOST_FDS)
+        os.setsid()
+        _default_signals(system)
+        system.set_name("efs-errand")
+        if os.getppid() == parent:
+            body()
+        os._exit(0)
+    except BaseException as error:
+        os.write(2, f"{getattr(error, 'strerror', None) or error}\n".encode())
+    finally:
+        os._exit(1)
+
+
 def _join(cgroup: int) -> None:
     if cgroup >= 0:
         os.write(cgroup, b"0")

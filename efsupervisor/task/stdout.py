@@ -35,6 +35,7 @@ class StdOut:
         self._name = name
         self._folder = folder
         self._moved = moved
+        self._folder = folder
         self._fd = seat.system.open(seat.paths.fifo(name), os.O_RDONLY | os.O_NONBLOCK)
         max_event = seat.spec.input.max_event if seat.spec.input else 1 << 20
         self.journal = Writer(
@@ -50,12 +51,14 @@ class StdOut:
         self._wide = False
         self._kept = self.journal.end // max(1, output.segment_bytes)
         self._files = LogFiles(seat, name, folder, self.journal.end)
+        self._always = output.sync == "always"
 
     def rewired(self) -> None:
         """The spec changed: its limits count from now on."""
         spec = self._seat.spec
         self.journal.limit(segment_bytes=spec.kept(self._name).segment_bytes, max_event=spec.input.max_event if spec.input else 1 << 20)
         self._kept = -1
+        self._always = spec.kept(self._name).sync == "always"
         self._files.rewired()
         self._files.moved(self.journal.base)
 
@@ -104,6 +107,8 @@ class StdOut:
     def _came(self) -> None:
         if self._seat.health:
             self._seat.well(self._name)
+        if self._always:
+            self._sync()  # before anybody is told of it
         if self._index_timer is None:
             self._index_timer = self._seat.reactor.after(INDEX_S, self._index)
         self._files.moved(self.journal.base)
@@ -129,8 +134,21 @@ class StdOut:
         now_ns = self._seat.system.wall_ns()
         self.journal.index(now_ns, checksum=None if output.sync == "never" else True)
         if output.sync != "never":
-            self.journal.sync()
+            self._sync()
         self.keep(now_ns)
+        if output.compress != "none" and self.journal.first != self.journal.base:
+            self._seat.pack(self._folder, self._files.trimmed)
+
+    def _sync(self) -> None:
+        """Onto the disk, with a checksum of it in the index; a disk that refuses is said, and holds nothing up."""
+        try:
+            self.journal.sync()
+        except OSError as error:
+            self._seat.ill(f"sync {self._name}", f"std{self._name} is kept, but a power loss may take its end: {error.strerror}")
+        else:
+            self._seat.well(f"sync {self._name}")
+        if self._always:
+            self.journal.index(self._seat.system.wall_ns(), checksum=True)
 
     def keep(self, now_ns: int) -> None:
         """Retention, when segments were closed since the last time."""

@@ -10,7 +10,7 @@ import pytest
 
 from efsupervisor.core import home, wiring
 from efsupervisor.core.wiring import EdgeFile
-from efsupervisor.journal import claimlog, folder, fragments, index
+from efsupervisor.journal import claimlog, folder, fragments, index, packed
 from efsupervisor.task import delivery, lives, queue, record
 from efsupervisor.task.event import DeadLetter
 from efsupervisor.task.paths import TaskPaths
@@ -19,6 +19,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "formats.rst").read_text(encoding="
 CRC = "I"
 
 LAYOUTS = {
+    "compressed table": packed._ABOUT.format + "I",
     "index header": index._HEADER.format,
     "index entry": index._ENTRY.format,
     "fragments header": fragments._HEADER.format,
@@ -53,7 +54,8 @@ def test_a_table_of_bytes_is_what_the_code_packs(name: str) -> None:
 
 def test_every_table_is_held_against_the_code() -> None:
     assert re.findall(r"^\.\. layout: (.*)$", PAGE, re.MULTILINE) == [
-        "index header", "index entry", "fragments header", "fragment", "claims header", "claims record", "delivery header", "delivery edge",
+        "compressed table", "index header", "index entry",
+        "fragments header", "fragment", "claims header", "claims record", "delivery header", "delivery edge",
         "delivery run", "life", "put id",
     ]  # fmt: skip
 
@@ -62,6 +64,7 @@ def test_every_format_is_at_its_first_version() -> None:
     versions = [
         index._VERSION,
         fragments._VERSION,
+        packed._VERSION,
         claimlog._VERSION,
         folder.VERSION,
         delivery.VERSION,

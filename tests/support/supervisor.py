@@ -8,6 +8,7 @@ the supervisor in order and then proves that nothing is left.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import select
@@ -285,9 +286,12 @@ class Supervisor:
         return self.folder / f"{task}.witness"
 
     def output(self, task: str, stream: str = "out") -> bytes:
-        """All bytes of a journal, read from its files."""
+        """All bytes of a journal, read from its files, compressed or not."""
         folder = self.journal(task, stream)
-        return b"".join(path.read_bytes() for path in sorted(folder.glob("*.log"))) if folder.exists() else b""
+        if not folder.exists():
+            return b""
+        files = {path.name[:20]: path for ending in ("*.log.gz", "*.log") for path in folder.glob(ending)}
+        return b"".join(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes() for _, path in sorted(files.items()))
 
     def story(self) -> str:
         """The end of what the daemon said, for a failure's text."""

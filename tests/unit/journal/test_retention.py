@@ -126,20 +126,22 @@ def test_a_removal_that_is_cut_short_is_finished_by_the_next(tmp_path: Path) -> 
     active=st.integers(0, 100),
     limits=st.builds(Limits, st.integers(0, 600), st.integers(0, 12).map(float), st.integers(0, 600)),
     needed=st.integers(0, 1000),
+    squeeze=st.integers(1, 10),
 )
-def test_what_goes_is_a_prefix_and_no_needed_byte_goes_below_the_hard_limit(sizes: list[int], active: int, limits: Limits, needed: int) -> None:
+def test_what_goes_is_a_prefix_and_no_needed_byte_goes_below_the_hard_limit(
+    sizes: list[int], active: int, limits: Limits, needed: int, squeeze: int
+) -> None:
     closed, at = [], 0
     for number, size in enumerate(sizes):
-        closed.append(Closed(at, at + size, number * 10**9))
+        closed.append(Closed(at, at + size, number * 10**9, max(1, size // squeeze)))
         at += size
-    end = at + active
-    going = surplus(closed, end, limits, needed, len(sizes) * 10**9)
+    going = surplus(closed, active, limits, needed, len(sizes) * 10**9)
     assert going.segments == closed[: len(going.segments)]
     for segment in going.segments:
-        held = end - segment.base
+        held = active + sum(one.disk for one in closed if one.base >= segment.base)
         old = limits.keep_age_s and len(sizes) * 10**9 - segment.mtime_ns > limits.keep_age_s * 10**9
         assert 0 < limits.hard_bytes < held or (segment.end <= needed and (old or 0 < limits.keep_bytes < held))
     assert going.unread == sum(segment.end - max(needed, segment.base) for segment in going.segments if segment.end > needed)
     rest = closed[len(going.segments) :]
     if rest and limits.hard_bytes:
-        assert end - rest[0].base <= limits.hard_bytes
+        assert active + sum(one.disk for one in rest) <= limits.hard_bytes

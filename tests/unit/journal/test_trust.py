@@ -89,7 +89,7 @@ def test_a_link_where_a_rotation_copies_to_stops_the_rotation_and_not_the_captur
 def test_names_that_are_not_ours_are_passed_over(tmp_path: Path) -> None:
     writer = Writer(str(tmp_path / "j"), system=REAL)
     writer.append(b"mine\n")
-    for name in ("1.log", "99999999999999999999.log.gz", "\u0660" * 20 + ".log", "x" * 20 + ".log", "README"):
+    for name in ("1.log", "99999999999999999999.log.bz2", "\u0660" * 20 + ".log", "x" * 20 + ".log", "README"):
         (tmp_path / "j" / name).write_bytes(b"not ours")
     reader = Reader(str(tmp_path / "j"), system=REAL)
     assert (reader.first(), reader.end(), reader.read(0, 99)) == (0, 5, b"mine\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import socket
 import stat
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from efsupervisor.conf.schema import TaskSpec
-from efsupervisor.journal import Writer
+from efsupervisor.journal import Writer, packed
+from efsupervisor.journal.folder import Folder
 from efsupervisor.messages import Wiring
 from efsupervisor.reactor import Reactor
 from efsupervisor.system import REAL
@@ -87,6 +89,25 @@ def test_links_lead_to_the_newest_segments_and_old_ones_go(benches: list[Bench],
     assert b"".join(kept) == b"".join(LINES)[-sum(map(len, kept)) :] and len(b"".join(kept)) > 4096
     assert not os.path.lexists(f"{path}.3")
     assert {each.name for each in path.parent.iterdir()} == {"x.log", "x.log.1", "x.log.2"}
+
+
+def test_a_compressed_segment_has_a_link_by_which_zcat_knows_it(benches: list[Bench], tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "x.log"
+    this = bench(benches, tmp_path, stdout_logfile=str(path), stdout_logfile_backups=3)
+    for each in LINES[:240]:
+        this.write(each)
+    names = {"x.log", "x.log.1", "x.log.2", "x.log.3"}
+    assert {each.name for each in path.parent.iterdir()} == names
+    before = Path(f"{path}.2").read_bytes()
+    with Folder(REAL, f"{this.dir}/out") as journal:
+        for base in packed.unpacked(journal)[:-1]:
+            packed.pack(journal, base)
+    this.files.trimmed()
+    assert {each.name for each in path.parent.iterdir()} == {"x.log", "x.log.1", "x.log.2.gz", "x.log.3.gz"}
+    assert gzip.decompress(Path(f"{path}.2.gz").read_bytes()) == before
+    for each in LINES[240:]:
+        this.write(each)
+    assert {each.name for each in path.parent.iterdir()} == names
 
 
 def test_a_file_in_the_way_is_kept_and_a_file_of_older_logs_is_not_touched(benches: list[Bench], tmp_path: Path) -> None:

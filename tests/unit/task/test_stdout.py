@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from itertools import count
@@ -19,7 +20,7 @@ from efsupervisor.task.default import DefaultTaskDelHelper, DefaultTaskHelper
 from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.seat import Seat
 from efsupervisor.task.stdout import StdOut
-from tests.unit.journal.fakes import Killed, Machine, StopAt
+from tests.unit.journal.fakes import Killed, Machine, Refuse, StopAt
 from tests.unit.task.table import BOOT, Clock, shut_disk
 
 
@@ -241,3 +242,47 @@ def test_a_capture_killed_before_any_call_loses_and_doubles_nothing(stages: list
         if not killed:
             break
     assert number > 10
+
+
+@pytest.mark.parametrize(("sync", "at_once", "in_all"), [("never", 0, 0), ("interval", 0, 2), ("always", 3, 4)])
+def test_each_sync_policy_tells_the_disk_when_it_says_so_and_before_consumers_are_told(
+    tmp_path: Path, stages: list[Stage], sync: str, at_once: int, in_all: int
+) -> None:
+    stage = make(stages, tmp_path, sync=sync)
+    out, machine, reactor = stage.sit()
+    synced: list[int] = []
+    machine.script = lambda name: synced.append(stage.moved) if name == "fsync" else None
+    for number in range(2):
+        os.write(stage.program, b"line %d\n" % number)
+        reactor.turn(0.0)
+    assert (stage.moved, len(synced)) == (2, at_once), "the folder once, then the file each time"
+    assert not at_once or synced == [0, 0, 1]
+    stage.clock.now += 1.1
+    reactor.turn(0.0)
+    assert len(synced) == in_all
+    out.shut()
+    reactor.close()
+
+
+@pytest.mark.parametrize("sync", ["interval", "always"])
+def test_a_disk_that_cannot_sync_is_said_and_holds_up_nothing(tmp_path: Path, stages: list[Stage], sync: str) -> None:
+    stage = make(stages, tmp_path, sync=sync)
+    out, machine, reactor = stage.sit()
+    machine.script = Refuse("fsync", errno.EIO)
+    for _ in range(2):
+        os.write(stage.program, b"line\n")
+        reactor.turn(0.0)
+        stage.clock.now += 1.1
+        reactor.turn(0.0)
+    assert stage.kept() == b"line\nline\n"
+    assert [told.sentence for told in stage.told if isinstance(told, Alert)] == [
+        "stdout is kept, but a power loss may take its end: Input/output error"
+    ]
+    machine.script = lambda name: None
+    os.write(stage.program, b"line\n")
+    reactor.turn(0.0)
+    stage.clock.now += 1.1
+    reactor.turn(0.0)
+    assert not out._seat.health
+    out.shut()
+    reactor.close()
