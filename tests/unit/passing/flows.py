@@ -34,12 +34,16 @@ class Folder:
 
     def write(self, folder: str, data: bytes, wall_ns: int = 0) -> None:
         """Append to a journal; wall_ns: also to its time index."""
-        writer = self._writers.get(folder)
-        if writer is None:
-            writer = self._writers[folder] = Writer(folder, system=REAL, boot_id="b", segment_bytes=1 << 20)
+        writer = self.writer(folder)
         writer.append(data)
         if wall_ns:
             writer.index(wall_ns, checksum=None)
+
+    def writer(self, folder: str) -> Writer:
+        """The one writer of a journal."""
+        if folder not in self._writers:
+            self._writers[folder] = Writer(folder, system=REAL, boot_id="b", segment_bytes=1 << 20)
+        return self._writers[folder]
 
     def produce(self, data: bytes, wall_ns: int = 0) -> None:
         """p writes."""

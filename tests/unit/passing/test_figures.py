@@ -14,7 +14,7 @@ from efsupervisor.messages.call import EdgeFigures, FlowFigures
 from efsupervisor.messages.core import FlowRow, FlowsReply
 from efsupervisor.passing.edges import About, Sample, paths, samples
 from efsupervisor.passing.figures import figures, made
-from efsupervisor.states import Mode
+from efsupervisor.states import Framing, Mode
 from efsupervisor.system import REAL
 from efsupervisor.task.delivery import Delivery, EdgeState, Record, Run
 from tests.unit.interface.fake_house import FakeHouse, run
@@ -133,6 +133,18 @@ def test_what_a_member_acknowledged_last_counts_before_the_claims_log_says_it(la
     record.close()
     found = between(here, lambda: None)
     assert (found.lag_bytes, found.in_flight, found.in_flight_bytes, found.cursor) == (8, 1, 8, 16)
+
+
+def test_events_are_told_apart_as_their_producer_writes_them_and_netstrings_are_not_counted(lay: Lay) -> None:
+    here = lay()
+    here.writer(here.ref.journal).frame(Framing.NUL)
+    here.produce(b"a\nb\0c\0")
+    assert between(here, lambda: None).lag_events == 2
+    here = lay()
+    here.writer(here.ref.journal).frame(Framing.NETSTRING)
+    here.produce(b"3:one,3:two,")
+    found = between(here, lambda: None)
+    assert (found.lag_bytes, found.lag_events, found.in_events_s) == (12, -1, -1.0)
 
 
 def test_what_was_dropped_is_neither_acknowledged_nor_a_rate() -> None:

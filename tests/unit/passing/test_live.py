@@ -19,7 +19,7 @@ from efsupervisor.passing import live
 from efsupervisor.passing.edges import Ref, paths
 from efsupervisor.passing.live import DIRECTIONS, Live, streams
 from efsupervisor.passing.place import MAX_STREAMS
-from efsupervisor.states import Goal, Mode, State
+from efsupervisor.states import Framing, Goal, Mode, State
 from efsupervisor.system import REAL
 from tests.unit.interface.fake_house import FakeHouse, run
 from tests.unit.passing.flows import Folder
@@ -223,3 +223,30 @@ def test_an_edge_that_is_not_there_is_no_stream_that_moves(lay: Any) -> None:
     here.refs = [Ref(here.var, "f" * 16, "p", ("c", "d"), Mode.SHARE), Ref(here.var, "e" * 16, "p", ("c",), Mode.BROAD)]
     view = View(here)
     assert view.look() == []
+
+
+def test_netstrings_are_walked_and_a_stretch_that_is_too_long_for_that_is_said_to_hide_some(lay: Any) -> None:
+    here = lay()
+    writer = here.writer(paths(here.var, "p").out_journal)
+    writer.frame(Framing.NETSTRING)
+    view = View(here, directions=["out"], limit=2)
+    here.produce(b"3:one,3:t\no,5:three,4:fo")
+    assert view.look() == [("p", "out", b"t\no", 1), ("p", "out", b"three", 0)]
+    assert view.look() == []
+    here.produce(b"ur,")
+    assert view.look() == [("p", "out", b"four", 0)]
+    here.produce(b"1000:" + b"x" * 1000 + b",")
+    assert [(row.length, len(row.data)) for row in view.passing()] == [(1000, live.BEGINNING)]
+    here.produce(b"".join(b"1000:" + b"y" * 1000 + b"," for _ in range(100)))
+    assert view.look() == [("p", "out", b"", -1)]
+    here.produce(b"4:last,")
+    assert view.look() == [("p", "out", b"last", 0)]
+
+
+def test_events_that_end_with_a_zero_byte_are_told_apart_by_it(lay: Any) -> None:
+    here = lay()
+    writer = here.writer(paths(here.var, "p").out_journal)
+    writer.frame(Framing.NUL)
+    view = View(here, directions=["out"])
+    here.produce(b"one\ntwo\0three\0")
+    assert [row[2] for row in view.look()] == [b"one\ntwo", b"three"]
