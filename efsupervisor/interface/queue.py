@@ -17,7 +17,10 @@ from efsupervisor.states import Role
 from efsupervisor.system import REAL
 
 LOOK_S = 0.25
-"""Between two looks while nothing passes."""
+"""Between two looks at what passes."""
+
+SHARE = 3
+"""So many times what a look cost passes before the next: watching a thousand tasks must not keep those waiting who command them."""
 
 
 class QueueShow(Verb, frozen=True, kw_only=True):
@@ -73,14 +76,19 @@ class QueueLive(Verb, frozen=True, kw_only=True):
             raise EfError("there are no such tasks to watch", Code.NO_SUCH_TASK)
         refs = [ref_of(row, house.var) for row in await edges(house, [], own=True)]
         every = streams(tasks, refs, [each for each in DIRECTIONS if each in (self.directions or DIRECTIONS)])
-        waited, since = 0.0, self.since
+        waited, since, rest_s = 0.0, self.since, LOOK_S if self.since and self.wait_s else 0.0
         while True:
+            if rest_s:  # also before the first look: who watches asks again as soon as he has an answer
+                await house.pause(rest_s)
+                waited += rest_s
+            began = REAL.monotonic()
             found = await house.slowly(lambda since=since: Live(house.var, REAL).look(every, tasks, since, self.limit))  # type: ignore[misc]
+            cost_s = (REAL.monotonic() - began) * SHARE
             if found.rows or waited >= self.wait_s:
+                if self.wait_s:
+                    await house.pause(cost_s)
                 return found
-            since = found.next
-            await house.pause(LOOK_S)
-            waited += LOOK_S
+            since, rest_s = found.next, max(LOOK_S, cost_s)
 
 
 class QueueClear(Verb, frozen=True, kw_only=True):

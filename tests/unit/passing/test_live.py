@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from efsupervisor.errors import Code, EfError
-from efsupervisor.interface.queue import QueueLive
+from efsupervisor.interface.queue import LOOK_S, QueueLive
 from efsupervisor.journal import Claims
 from efsupervisor.messages import TaskStatus
 from efsupervisor.messages.call import Passed, Passing
@@ -213,7 +213,7 @@ def test_the_verb_waits_for_something_to_pass_and_not_for_ever(lay: Any) -> None
     assert isinstance(first, Passing) and first.rows == []
     found = run(QueueLive(since=first.next, wait_s=3), FakeHouse(core, var=here.var, on_pause=pause))
     assert isinstance(found, Passing) and [row.data for row in found.rows] == [b"at last"]
-    assert len(looks) == 2
+    assert looks[:2] == [LOOK_S, LOOK_S] and len(looks) == 3 and looks[2] < LOOK_S, "and before the answer for as long as looking cost"
     nothing = run(QueueLive(since=found.next, wait_s=1), FakeHouse(core, var=here.var, on_pause=lambda _s: None))
     assert isinstance(nothing, Passing) and nothing.rows == [] and nothing.next
 
