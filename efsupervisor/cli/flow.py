@@ -15,6 +15,7 @@ import msgspec
 from efsupervisor.cli import answers, graph, render, top
 from efsupervisor.cli.output import Output
 from efsupervisor.cli.session import Session
+from efsupervisor.cli.terminal import Look
 from efsupervisor.errors import Code, EfError
 from efsupervisor.interface.flow import FlowGraph, FlowStatus
 from efsupervisor.interface.queue import QueueLive
@@ -36,14 +37,14 @@ def watch(session: Session, names: Sequence[str], over: float, output: Output) -
         lines = ["asking"]
         while not _left(news):
             width, height = os.get_terminal_size(sys.stdout.fileno())
-            top.draw(output, [render.fitted(line, width, output.look.more) if "\x1b" not in line else line for line in lines[:height]])
-            lines = _figures(session, names, over, output)
+            top.draw(output, [top.cut(line, width) for line in lines[:height]])
+            lines = _figures(session, names, over, output.look._replace(width=width))
     return 0
 
 
-def _figures(session: Session, names: Sequence[str], over: float, output: Output) -> list[str]:
+def _figures(session: Session, names: Sequence[str], over: float, look: Look) -> list[str]:
     try:
-        return answers.shown(session.do(FlowStatus(names=list(names), over=over)), output.look).out.splitlines()
+        return answers.shown(session.do(FlowStatus(names=list(names), over=over)), look).out.splitlines()
     except EfError as error:
         if error.code not in PASSING_ERRORS:
             raise

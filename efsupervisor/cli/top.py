@@ -187,10 +187,10 @@ def screen(shot: Shot, view: View, width: int, height: int, look: Look = PLAIN) 
     shown = rows[view.first : view.first + page]
     heads = [_summary(shot, len(rows), width, look), _help(view, width, look)]
     body = table(columns(view), [cells(row) for row in shown], look._replace(width=width)).splitlines()
-    return [_cut(line, width) for line in [*heads, *body]][:height]
+    return [cut(line, width) for line in [*heads, *body]][:height]
 
 
-def _cut(line: str, width: int) -> str:
+def cut(line: str, width: int) -> str:
     """A painted line that is no wider than the screen; a table may be wider when the screen is very narrow."""
     if "\x1b" not in line:
         return render.fitted(line, width, "")

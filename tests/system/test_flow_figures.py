@@ -17,6 +17,7 @@ from efsupervisor.journal import Reader
 from efsupervisor.states import State
 from efsupervisor.system import REAL, short_id
 from tests.support.asking import done, events
+from tests.support.screen import Screen
 from tests.support.supervisor import Supervisor
 from tests.support.wait import until
 
@@ -70,6 +71,20 @@ def test_figures_of_flows_and_their_picture(tmp_path: Path) -> None:
         assert "|" in efctl(supervisor, "flow", "graph", "--ascii") and efctl(supervisor, "flow", "graph", "--ascii", "w").isascii()
         assert '"P" -> "C" [label="f"];' in efctl(supervisor, "flow", "graph", "--dot")
         assert "-> W1, W2 share in" in efctl(supervisor, "exec", "shw rate w")
+
+
+def test_figures_are_drawn_again_until_they_were_seen_enough_and_outlive_the_core(tmp_path: Path) -> None:
+    with Supervisor(tmp_path, {"P": STEADY, "C": CAT}, {"f": {"from": "P", "to": "C"}}) as supervisor:
+        command = [sys.executable, "-m", "efsupervisor.cli", "--var", str(supervisor.var), "flow", "status", "--watch", "--over", "0.3"]
+        with Screen(command, supervisor.clean_environment | {"TERM": "xterm"}, supervisor.folder, 60) as terminal:
+            assert all(len(line.removeprefix("asking")) <= 60 for line in terminal.see("IN EV/S").splitlines())
+            supervisor.kill_core()
+            terminal.see("not running")
+            supervisor.start()
+            terminal.see("IN EV/S")
+            terminal.type("q")
+            assert terminal.ended() == 0
+        assert terminal.raw.count("\x1b[?1049h") == terminal.raw.count("\x1b[?1049l") == 1
 
 
 def test_a_worker_at_rest_is_not_woken_by_whoever_looks_at_its_flows(tmp_path: Path) -> None:
