@@ -112,9 +112,11 @@ def test_members_of_a_share_group_have_different_numbers(var: Path) -> None:
 # Where a new edge begins ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("start", "expected"), [("end", 6), ("begin", 0)])
+@pytest.mark.parametrize(
+    ("start", "expected"), [("end", 12), ("begin", 0), ("0", 0), ("6", 6), ("8", 6), ("5", 0), ("12", 12), ("4096", 12)]
+)  # an offset within an event is its beginning, one beyond the end is the end
 def test_a_new_edge_begins_where_its_flow_says(var: Path, start: str, expected: int) -> None:
-    written(var, "p", b"older\n")
+    written(var, "p", b"older\nnewer\n")
     told = wire(var, config(flow(start=start)))
     assert cursor(told["c"].inputs[0].folder, short_id("c")) == expected
 

@@ -119,6 +119,17 @@ def test_streams_that_found_no_room_come_first_in_the_next_look(lay: Any) -> Non
     assert view.look() == []
 
 
+def test_a_stream_that_never_rests_leaves_the_others_their_turn(lay: Any) -> None:
+    here = lay()
+    view = View(here, directions=["out"], limit=1)
+    here.write(paths(here.var, "d").out_journal, b"d\n")
+    seen = []
+    for number in range(3):
+        here.produce(lines(number, 1))
+        seen += [row[0] for row in view.look()]
+    assert "d" in seen and "p" in seen
+
+
 def test_only_the_tasks_and_directions_that_were_asked_for_are_looked_at(lay: Any) -> None:
     here = lay()
     view = View(here, tasks=["c"], directions=["in"])
