@@ -51,8 +51,8 @@ check: $(VENV)/.check  ## ruff, mypy --strict, layers, and the unit, contract an
 chaos: $(VENV)/.check  ## the full chaos run: kills at random and at fault points, for as long as it takes
 	EFS_CHAOS=full $(BIN)/python -W error -m pytest tests/chaos
 
-bench: $(VENV)/.check  ## measure, and the peers that are installed beside it
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.check  ## measure, beside other supervisors and the bare kernel (docs/benchmarks.rst)
+	$(BIN)/python -m benchmarks --peers
 
 docs: $(VENV)/.docs  ## manual pages and tables made from the code; README and docs/ as HTML pages in build/docs
 	$(BIN)/python -m docs.generate

@@ -9,12 +9,14 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks import (
     capture,
     crashloop,
     events,
+    fanout,
     figures,
     idle,
     latency,
@@ -45,6 +47,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "capture": capture.measure,
     "stream": stream.measure,
     "events": events.measure,
+    "fanout": fanout.measure,
     "web": web.measure,
     "xmlrpc": xmlrpc.measure,
     "state": state.measure,
@@ -87,6 +90,8 @@ def _run(asked: argparse.Namespace, folder: Path) -> int:
             bench.skipped[name] = " ".join([str(error), *getattr(error, "__notes__", [])])
     if asked.json:
         print(figures.as_json(about, found, bench.skipped))
+    elif asked.rst:
+        print(figures.as_rst(about, found, bench.skipped, time.strftime("%Y-%m-%d")))
     else:
         print(f"{about}\n\n{figures.table(found)}")
         for what, why in bench.skipped.items():
@@ -104,7 +109,9 @@ def _arguments() -> argparse.Namespace:
     )
     known = ", ".join(PEERS)
     parser.add_argument("--peer", action="append", default=[], choices=PEERS, metavar="NAME", help=f"this one alone, may be repeated: {known}")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print JSON")
+    shape.add_argument("--rst", action="store_true", help="print the table as reStructuredText, as docs/benchmarks.rst has it")
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made; the journals' file system is part of some figures")
     return parser.parse_args()
 

@@ -1,8 +1,9 @@
-"""Figures and how they are shown: a table for people, JSON for programs."""
+"""Figures and how they are shown: a table for people, JSON for programs, reStructuredText for a page."""
 
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -68,13 +69,36 @@ def number(value: float) -> str:
 
 def table(figures: Sequence[Figure]) -> str:
     """All figures, one a line, in columns as wide as they need."""
+    rows = _rows(figures)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(_line(row, widths) for row in rows)
+
+
+def as_rst(machine: str, figures: Sequence[Figure], skipped: dict[str, str], day: str) -> str:
+    """The table for a page, below a sentence that says where and when; what nobody has a value for is not a column."""
+    rows = _rows(figures)
+    kept = [column for column in range(len(rows[0])) if column < 2 or any(row[column] for row in rows[1:])]
+    lines = [f"Measured on {day}: {_plain(machine)}.", "", ".. list-table::", "   :header-rows: 1", ""]
+    for row in rows:
+        lines += [f"   {'*' if number == 0 else ' '} - {_plain(row[column].strip())}".rstrip() for number, column in enumerate(kept)]
+    if skipped:
+        lines += ["", "Not measured:", "", *(f"- {_plain(what)}: {_plain(why)}" for what, why in skipped.items())]
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """One line in which nothing is markup."""
+    return re.sub(r"([\\*`|_<>])", r"\\\1", " ".join(text.split()))
+
+
+def _rows(figures: Sequence[Figure]) -> list[list[str]]:
+    """The header, then the cells of each figure; as many columns of peers as there are peers."""
     peers = list(dict.fromkeys(peer for figure in figures for peer in figure.peers))
-    rows = [["figure", "ours", "unit", "target", "met", "spread", *peers, ""]]
+    rows = [["figure", "ours", "unit", "target", "met", "spread", *peers, "note"]]
     for figure in figures:
         theirs = [figure.peers.get(peer, "") for peer in peers]
         rows.append([*figure.row(), *(each if isinstance(each, str) else number(each) for each in theirs), figure.note])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(_line(row, widths) for row in rows)
+    return rows
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -118,14 +118,19 @@ class Ours:
 
     def await_state(self, state: State) -> list[TaskStatus]:
         """Wait until every task is in this state; their rows."""
+        return self.await_settled({}, state)
+
+    def await_settled(self, wanted: dict[str, State], others: State = State.RUNNING) -> list[TaskStatus]:
+        """Wait until each task is in the state that is wanted of it, and all that are not named in `others`; their rows."""
         self._await_socket()
         until = time.monotonic() + DEADLINE_S
         while True:
             rows = self.status()
-            if all(row.state is state for row in rows):
+            late = next((row for row in rows if row.state is not wanted.get(row.name, others)), None)
+            if late is None:
                 return rows
             if time.monotonic() > until:
-                raise TimeoutError(f"not every task is {state} after {DEADLINE_S:g} s: {next(row for row in rows if row.state is not state)}")
+                raise TimeoutError(f"not every task is {wanted.get(late.name, others)} after {DEADLINE_S:g} s: {late}")
             time.sleep(0.05)
 
     def _await_socket(self) -> None:

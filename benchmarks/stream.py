@@ -1,10 +1,11 @@
-"""Bytes a second of a logged `stream` flow `a -> b`, beside `a | tee file | b`."""
+"""Bytes a second of a logged `stream` flow `a -> b`, beside `a | tee file | b` and the shell's own `head | tee file | wc -c`."""
 
 from __future__ import annotations
 
 import shlex
 import statistics
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,13 +22,15 @@ DEADLINE_S = 120.0
 def measure(bench: Bench) -> Iterator[Figure]:
     """MiB/s from the first write of `a` to the last read of `b`."""
     size = bench.some(1024, 128) * MIB
-    ours, bare = [], []
+    ours, bare, shell = [], [], []
     for _ in range(bench.some(5, 1)):
         bare.append(_through_tee(bench, size))
+        shell.append(_in_shell(bench, size))
         ours.append(_through_flow(bench, size))
     share = [each / tee for each, tee in zip(ours, bare, strict=True)]
     yield Figure("stream flow, logged", "MiB/s", ours, None, {"kernel": statistics.median(bare)}, "kernel: a | tee file | b")
     yield Figure("  of tee's", "x", share, Target(0.9, at_least=True))
+    yield Figure("head | tee file | wc -c in the shell", "MiB/s", shell)
 
 
 def _through_flow(bench: Bench, size: int) -> float:
@@ -47,6 +50,19 @@ def _through_tee(bench: Bench, size: int) -> float:
     try:
         subprocess.run(["sh", "-c", f"{produce} | tee {shlex.quote(str(log))} | {sink}"], check=True, timeout=DEADLINE_S)
         return _rate(begun, done, size)
+    finally:
+        log.unlink(missing_ok=True)
+
+
+def _in_shell(bench: Bench, size: int) -> float:
+    """Zeros, with the start of four programs."""
+    log = bench.place("log")
+    begun = time.monotonic()
+    try:
+        subprocess.run(
+            ["sh", "-c", f"head -c {size} /dev/zero | tee {shlex.quote(str(log))} | wc -c"], check=True, stdout=subprocess.DEVNULL, timeout=DEADLINE_S
+        )
+        return size / MIB / (time.monotonic() - begun)
     finally:
         log.unlink(missing_ok=True)
 

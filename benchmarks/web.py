@@ -29,8 +29,9 @@ IDLE, HALF = 2000, 500
 CLIENTS = 8
 POLITE_S = 2.0
 PATIENCE_S = 10.0
+CONNECTING_S = 30.0
+"""For all connections together.  A server whose queue of new connections is short and full costs each of them a second: the kernel asks again."""
 GROWTH_MIB = 32
-SERVERS = {"waitress": "waitress", "cheroot": "cheroot", "gunicorn": "gunicorn"}
 
 APPLICATION = """
 import json
@@ -40,12 +41,16 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
 """
+# By the name of the package; 2,048 connections may wait to be taken, as ours lets them
 START = {
     "waitress": (
         "import logging, peer, waitress; logging.disable(50);"
         "waitress.serve(peer.app, host='127.0.0.1', port={port}, threads=8, connection_limit=4096, asyncore_use_poll=True)"
     ),
-    "cheroot": "import peer; from cheroot.wsgi import Server; Server(('127.0.0.1', {port}), peer.app, numthreads=8, max=8, timeout=5).start()",
+    "cheroot": (
+        "import peer; from cheroot.wsgi import Server;"
+        "Server(('127.0.0.1', {port}), peer.app, numthreads=8, max=8, timeout=5, request_queue_size=2048).start()"
+    ),
     "gunicorn": (
         "import sys; sys.argv = ['gunicorn', '-k', 'gthread', '-w', '1', '--threads', '8', '--worker-connections', '4096', '--log-level', 'error',"
         "'-b', '127.0.0.1:{port}', 'peer:app']; from gunicorn.app.wsgiapp import run; run()"
@@ -94,7 +99,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     if hard < IDLE + 200:
         raise RuntimeError(f"a process may have {hard} descriptors here; {IDLE + 200} are needed")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    peers = {name: numbers for name in SERVERS if (numbers := _peer(bench, name)) is not None}
+    peers = _peers(bench)
     mine = _ours(bench)
 
     def figure(name: str, unit: str, of: Callable[[Numbers], float], target: Target | None = None) -> Figure:
@@ -121,10 +126,21 @@ def _ours(bench: Bench) -> Numbers:
         return _numbers(bench, Served(port, pids, "/api/v1/health", "/api/v1/tasks", token))
 
 
-def _peer(bench: Bench, name: str) -> Numbers | None:
-    python = _python_with_servers() if bench.has_peers else None
+def _peers(bench: Bench) -> dict[str, Numbers]:
+    """What was found of each that could be measured; the others are said with the reason and cost nobody else's figure."""
+    python = _python_with_servers(bench) if bench.has_peers else None
+    found: dict[str, Numbers] = {}
     if python is None:
-        return None
+        return found
+    for name in START:
+        try:
+            found[name] = _peer(bench, python, name)
+        except (OSError, RuntimeError) as error:
+            bench.skipped[f"{name}, web"] = str(error)
+    return found
+
+
+def _peer(bench: Bench, python: Path, name: str) -> Numbers:
     folder, port = bench.place(name), _free_port()
     folder.mkdir()
     (folder / "peer.py").write_text(APPLICATION, encoding="utf-8")
@@ -136,15 +152,16 @@ def _peer(bench: Bench, name: str) -> Numbers | None:
         return _numbers(bench, Served(port, [process.pid, *descendants(process.pid)], "/health", "/status"))
 
 
-def _python_with_servers() -> Path | None:
+def _python_with_servers(bench: Bench) -> Path | None:
     """The interpreter of an environment with the peers, made when it is not there; None when that fails."""
     python = cache() / "web-servers" / "bin" / "python"
     if not python.exists():
         try:
             subprocess.run([sys.executable, "-m", "venv", "--clear", str(python.parents[1])], check=True, capture_output=True)
             pip = [str(python), "-m", "pip", "--disable-pip-version-check", "-qq", "install"]
-            subprocess.run([*pip, *SERVERS.values()], check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
+            subprocess.run([*pip, *START], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            bench.skipped["web servers"] = f"they could not be installed: {error}"
             return None
     return python
 
@@ -166,8 +183,11 @@ def _numbers(bench: Bench, served: Served) -> Numbers:
 @contextlib.contextmanager
 def _connections(served: Served, count: int, said: bytes) -> Iterator[None]:
     socks: list[socket.socket] = []
+    until = time.monotonic() + CONNECTING_S
     try:
         for _ in range(count):
+            if time.monotonic() > until:
+                raise TimeoutError(f"{len(socks)} of {count} connections were taken within {CONNECTING_S:g} s")
             socks.append(served.connect())
             socks[-1].sendall(said)
         yield
@@ -187,13 +207,14 @@ def _polite_s(served: Served) -> float:
 
 
 def _rate(served: Served, path: str, seconds: float) -> float:
-    """Answers a second to CLIENTS connections that ask without a pause."""
+    """Answers a second to CLIENTS connections that ask without a pause; one that breaks asks no more.  RuntimeError when one had no answer at all."""
     counts = [0] * CLIENTS
-    until = time.monotonic() + seconds
+    begun = time.monotonic()
+    until = begun + seconds
     request = served.request(path)
 
     def ask(number: int) -> None:
-        with served.connect() as sock:
+        with contextlib.suppress(OSError), served.connect() as sock:
             while time.monotonic() < until:
                 sock.sendall(request)
                 _read_answer(sock)
@@ -206,7 +227,7 @@ def _rate(served: Served, path: str, seconds: float) -> float:
         thread.join()
     if not all(counts):
         raise RuntimeError(f"only {sum(map(bool, counts))} of {CLIENTS} clients were served")
-    return sum(counts) / seconds
+    return sum(counts) / (time.monotonic() - begun)
 
 
 def _read_answer(sock: socket.socket) -> None:
@@ -214,15 +235,18 @@ def _read_answer(sock: socket.socket) -> None:
     while b"\r\n\r\n" not in data:
         piece = sock.recv(1 << 18)
         if not piece:
-            raise RuntimeError("the server ended a connection that was to stay")
+            raise ConnectionError("the server ended a connection that was to stay")
         data += piece
     head, _, body = data.partition(b"\r\n\r\n")
     if b" 200 " not in head[:16]:
-        raise RuntimeError(f"an answer that is none: {head[:60]!r} {json.dumps(body[:100].decode('utf-8', 'replace'))}")
+        raise ConnectionError(f"an answer that is none: {head[:60]!r} {json.dumps(body[:100].decode('utf-8', 'replace'))}")
     wanted = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
     left = wanted - len(body)
     while left > 0:
-        left -= len(sock.recv(1 << 18))
+        piece = sock.recv(1 << 18)
+        if not piece:
+            raise ConnectionError("the server ended a connection in the middle of an answer")
+        left -= len(piece)
 
 
 def _await(condition: Callable[[], bool]) -> None:
