@@ -4,15 +4,22 @@ Every process of ours that waits, waits here and nowhere else.  A turn is: work 
 timers that are due, run what was deferred.  Callbacks never block, sleep or join.
 
 Loop gaps.  When the process itself was stopped (SIGSTOP, a suspended machine) or starved for more than GAP_S, every pending deadline is moved by the
-gap before any timer runs: nobody is judged late for time in which we did not look.
+gap before any timer runs: nobody is judged late for time in which we did not look.  A gap inside a wait cannot be told from waiting, so the loop
+looks several times on the way to a deadline: it moves by the gap to within GAP_S or, when it is far, an eighth of the time that was left.
 
 Signals arrive as bytes on a pipe (signal.set_wakeup_fd), so that a handler runs as a callback of the loop and never inside one.
+
+What a callback raises ends the turn.  Nothing is forgotten by that: what was ready, due, deferred or signalled beside it has its turn in the next
+one, before anything new is looked for; so one that fails again and again cannot starve the others, if the caller goes on at all.
+
+A kernel that is short of room for another watched descriptor (epoll_ctl(2): ENOMEM, ENOSPC) is asked again until it has it; nobody hears of that.
 
 Ownership: the reactor owns its epoll descriptor and its signal pipe; watched descriptors stay their owner's, who forgets them before closing them.
 """
 
 from __future__ import annotations
 
+import errno
 import heapq
 import os
 import select
@@ -21,6 +28,10 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 GAP_S = 2.0
+LOOKS = 8
+"""The part of the time to the next deadline after which the loop looks whether it was stopped meanwhile is one in LOOKS."""
+OWED_S = 0.05
+"""Delay before the kernel is asked again for what it had no room for."""
 TIDY = 256
 """Timers in the heap before the cancelled ones among them are looked for."""
 
@@ -63,6 +74,8 @@ class Reactor:
         self._timers: list[Timer] = []
         self._tidy_at = TIDY
         self._deferred: list[Callable[[], None]] = []
+        self._ready: dict[int, int] = {}
+        self._owed: dict[int, int] = {}
         self._signal_pipe: tuple[int, int] | None = None
         self._stopped = False
         self.now = clock.monotonic()
@@ -71,15 +84,32 @@ class Reactor:
 
     def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
         """Call `callback(events)` when the descriptor is ready; a descriptor has one callback."""
-        if fd in self._callbacks:
+        if fd in self._callbacks and fd not in self._owed:
             self._epoll.modify(fd, events)
         else:
-            self._epoll.register(fd, events)
+            self._register(fd, events)
         self._callbacks[fd] = callback
+
+    def _register(self, fd: int, events: int) -> None:
+        self._owed.pop(fd, None)
+        try:
+            self._epoll.register(fd, events)
+        except OSError as error:
+            if error.errno not in (errno.ENOMEM, errno.ENOSPC):
+                raise
+            if not self._owed:
+                self.after(OWED_S, self._register_owed)
+            self._owed[fd] = events
+
+    def _register_owed(self) -> None:
+        owed, self._owed = self._owed, {}
+        for fd, events in owed.items():
+            self._register(fd, events)
 
     def forget(self, fd: int) -> None:
         """Stop watching; harmless when it is not watched.  Call it before closing the descriptor."""
-        if self._callbacks.pop(fd, None) is not None:
+        self._ready.pop(fd, None)  # the number may be another's before this turn is over
+        if self._callbacks.pop(fd, None) is not None and self._owed.pop(fd, None) is None:
             self._epoll.unregister(fd)
 
     def watches(self, fd: int) -> bool:
@@ -112,9 +142,19 @@ class Reactor:
         for number in numbers:
             signal.signal(number, _noticed)
 
+        pending: list[int] = []
+
         def arrived(_events: int) -> None:
-            for number in sorted(set(os.read(reader, 4096))):
-                callback(number)
+            pending.extend(sorted(set(os.read(reader, 4096))))
+            deliver()
+
+        def deliver() -> None:
+            try:
+                while pending:
+                    callback(pending.pop(0))
+            finally:
+                if pending:
+                    self.defer(deliver)
 
         self.watch(reader, READ, arrived)
 
@@ -135,18 +175,29 @@ class Reactor:
         wait_s = self._wait_s(longest_s)
         before = self._clock.monotonic()
         self._shift(before - self.now)
-        ready = self._epoll.poll(None if wait_s is None else wait_s)
+        if not self._ready:
+            self._ready = dict(self._epoll.poll(None if wait_s is None else wait_s))
         self.now = self._clock.monotonic()
         if wait_s is not None:
             self._shift(self.now - before - wait_s)
-        for fd, events in ready:
-            callback = self._callbacks.get(fd)
+        while self._ready:
+            fd = next(iter(self._ready))
+            events, callback = self._ready.pop(fd), self._callbacks.get(fd)
             if callback is not None:
                 callback(events)
         self._run_timers()
+        self._run_deferred()
+
+    def _run_deferred(self) -> None:
+        """What was put off until now; what that puts off is for the next turn.  What one of them raises leaves the others to the next turn, too."""
         deferred, self._deferred = self._deferred, []
-        for work in deferred:
-            work()
+        done = 0
+        try:
+            for work in deferred:
+                done += 1
+                work()
+        finally:
+            self._deferred[:0] = deferred[done:]
 
     def _wait_s(self, longest_s: float | None) -> float | None:
         while self._timers and self._timers[0].callback is None:
@@ -156,6 +207,7 @@ class Reactor:
         if not self._timers:
             return longest_s
         until = max(0.0, self._timers[0].deadline - self._clock.monotonic())
+        until = min(until, max(GAP_S, until / LOOKS))
         return until if longest_s is None else min(until, longest_s)
 
     def _run_timers(self) -> None:

@@ -12,7 +12,6 @@ wrong into replies. """
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -169,8 +168,7 @@ class Control:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
-                    self._pause(error)
+                self._pause(error)
                 return
             self._admit(sock)
 

@@ -16,7 +16,6 @@ This module must never touch a task's files or processes itself, nor know the wi
 from __future__ import annotations
 
 import signal
-from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -58,7 +57,10 @@ from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.record import unfinish
 
 SAVED_WISH = "an operator before the last start"
-MAX_FAILED_TURNS = 20
+FAILING_S = 60.0
+"""How long every turn may fail until the Core gives up."""
+APART_S, FIRST_S, SLOWEST_S = 1.0, 0.01, 0.25
+"""Failed turns that are APART_S apart have nothing to do with each other; others are followed by a delay of FIRST_S, 2 FIRST_S ... SLOWEST_S."""
 HANDED_DEAD = 1000
 
 class Core:
@@ -343,18 +345,23 @@ class Core:
     def run(self) -> int:
         """Turn until the end; the exit status.
 
-        A call of the system that fails where nobody expected it costs one turn, not the supervisor (faults.md A19); when it goes on failing the Core
-        ends and leaves everything to its successor, for the tasks do not need it. """
-        failures: deque[float] = deque(maxlen=MAX_FAILED_TURNS)
+        A call of the system that fails where nobody expected it costs one turn, not the supervisor (faults.md A19).  While turns go on failing they
+        are slowed down; after FAILING_S of nothing else the Core ends and leaves everything to its successor: the tasks do not need it. """
+        since = last = -FAILING_S
+        delay_s = 0.0
         while not self._end.reached:
             try:
                 self.reactor.run()
             except OSError as error:
-                self.log.error(f"a turn of the loop failed: {error}")
-                failures.append(self.system.monotonic())
-                if len(failures) == MAX_FAILED_TURNS and failures[-1] - failures[0] < 1.0:
-                    self.log.error("the loop goes on failing: the Core ends, tasks and workers stay; start efsupervisord again")
+                now = self.system.monotonic()
+                if now - last > APART_S:
+                    since, delay_s = now, 0.0
+                    self.log.error(f"a turn of the loop failed: {error}")
+                elif now - since > FAILING_S:
+                    self.log.error(f"the loop fails for {FAILING_S:g} s now ({error}): the Core ends, tasks and workers stay; start it again")
                     return TABLE[Code.SYSTEM].exit_status
+                self.system.pause(delay_s)
+                last, delay_s = self.system.monotonic(), min(SLOWEST_S, delay_s + FIRST_S)
         return self.exit_status
 
     # Queues ---------------------------------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from efsupervisor.system import System
 
 UNITS = 32
 BUDGET_S = 0.004
+RETRY_S = 0.05
 
 
 class Turnstile:
@@ -30,9 +31,14 @@ class Turnstile:
 
     def wake(self) -> None:
         """There is work; harmless when that was known."""
-        if not self._open:
-            self._open = True
+        if self._open:
+            return
+        try:
             os.eventfd_write(self._fd, 1)
+        except OSError:
+            self._reactor.after(RETRY_S, self.wake)  # else nobody would ever come back to this work
+        else:
+            self._open = True
 
     def fileno(self) -> int:
         """The eventfd."""

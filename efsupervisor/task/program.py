@@ -6,12 +6,16 @@ The difference is who reaps it.  Our own child we reap; the exit status of an ad
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
 from efsupervisor.system import Real
 from efsupervisor.task import tree
 from efsupervisor.task.record import ProgramRecord
+
+_NOBODY = frozenset({errno.EINVAL, errno.ENOENT})
+"""What pidfd_open(2) says of a number that only a thread of another process has."""
 
 
 class Program:
@@ -31,11 +35,16 @@ class Program:
 
     @classmethod
     def adopt(cls, system: Real, record: ProgramRecord) -> Program | None:
-        """The recorded program when it still exists, be it as a zombie; None when it is gone or the pid is another's now."""
+        """The recorded program when it still exists, be it as a zombie; None when it is gone or the pid is another's now.  OSError when the machine
+        is short of something: then it may well live, and nobody may start a second one."""
         try:
             pidfd = system.pidfd_open(record.pid)
-        except OSError:
+        except ProcessLookupError:
             return None
+        except OSError as error:
+            if error.errno in _NOBODY:
+                return None
+            raise
         ticks = _ticks_of_any(record.pid)
         if ticks != record.start_ticks:
             system.close(pidfd)

@@ -210,7 +210,19 @@ def spawn(system: Real, paths: TaskPaths, what: Plan, stdio: tuple[int, int, int
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
     system.fault("spawn:forked")
     os.close(writer)
-    return Child(pid, system.pidfd_open(pid), reader)
+    try:
+        return Child(pid, system.pidfd_open(pid), reader)
+    except OSError as error:  # it could not be watched; it is our own and not reaped, so the number is its
+        os.kill(pid, signal.SIGKILL)
+        os.close(reader)
+        raise refusal("fork", error.errno or 0, what.argv) from error
+
+
+def abandon(system: Real, child: Child) -> None:
+    """End a child that its worker cannot watch; whoever reaps the worker's children reaps it, too."""
+    system.pidfd_signal(child.pidfd, signal.SIGKILL)
+    system.close(child.pidfd)
+    system.close(child.failure)
 
 
 def failure(system: Real, fd: int, argv: list[str]) -> SpawnFailed | None:

@@ -410,19 +410,33 @@ class Worker:
         finally:
             for fd in {*opened, what.cgroup} - {-1}:
                 system.close(fd)
-        now = system.monotonic()
-        self._starts = [*(t for t in self._starts if now - t < spec.restart_period_s), now]
-        self._program = Program(
+        try:
+            self._born(child, incarnation)
+        except OSError:
+            self._unborn(child)
+            raise
+
+    def _born(self, child: spawn.Child, incarnation: int) -> None:
+        system, now = self._system, self._system.monotonic()
+        self._starts = [*(t for t in self._starts if now - t < self._seat.spec.restart_period_s), now]
+        program = Program(
             system, incarnation=incarnation, pid=child.pid, start_ticks=system.start_ticks(child.pid) or 0, pidfd=child.pidfd, adopted=False,
             started=now,
-        )
-        self._finished = False
-        self._around.born(self._program)
-        self._failure_fd = child.failure
+        )  # fmt: skip
         self._reactor.watch(child.failure, READ | HANGUP, self._spawn_result)
         self._reactor.watch(child.pidfd, READ, self._program_ready)
+        self._program, self._failure_fd = program, child.failure
+        self._finished = False
+        self._around.born(program)
         self._out.watch()
         self._err_watch()
+
+    def _unborn(self, child: spawn.Child) -> None:
+        """Its birth could not be told to everybody: it counts as one that was never there, so it must not be."""
+        self._program, self._failure_fd = None, -1
+        self._reactor.forget(child.failure)
+        self._reactor.forget(child.pidfd)
+        spawn.abandon(self._system, child)
 
     def _spawn_result(self, _events: int) -> None:
         try:

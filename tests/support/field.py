@@ -28,7 +28,7 @@ RESTARTS = {"startsecs": 0, "backoff_s": 0.001, "backoff_max_s": 0.05, "startret
 
 class Field:
     """A supervisor with the tasks above below `folder`.  parts: which consumers take part; rate: lines a second; crash: how often event consumers
-    kill themselves."""
+    kill themselves; more: other tasks beside them, which no verdict looks at."""
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class Field:
         environment: dict[str, str] | None = None,
         launcher: Path | None = None,
         var: Path | None = None,
+        more: dict[str, dict[str, Any]] | None = None,
     ) -> None:
         self.seed = seed % 1_000_000
         self.parts = parts
@@ -79,7 +80,7 @@ class Field:
             flows["filtered"] = {"from": "F", "to": "G", "start": "begin"}
         self.tasks = list(tasks)
         self.consumers = [name for name in tasks if name != "P"]
-        self.supervisor = Supervisor(folder, tasks, flows, supervisor=supervisor, environment=environment, launcher=launcher, var=var)
+        self.supervisor = Supervisor(folder, tasks | (more or {}), flows, supervisor=supervisor, environment=environment, launcher=launcher, var=var)
 
     def _witness(self, name: str) -> Path:
         return self._folder / f"{name}.witness"

@@ -113,54 +113,110 @@ def test_as_pid_1_an_upgrade_keeps_the_namespace_and_the_programs(as_root: None,
 # Numbers that come back ---------------------------------------------------------------------------------------------------------------------------
 
 REUSE = """\
-import os, sys
+import os, signal, sys, time
 sys.path.insert(0, {root!r})
 from efsupervisor.core.peer import verified_pidfd
-from efsupervisor.system import REAL
+from efsupervisor.system import REAL, boot_id
 from efsupervisor.task.record import ProgramRecord, program_is_alive
-from efsupervisor.system import boot_id
 
-def again(pid):
-    "A stranger with this number; None when the kernel gave another one."
+FIRST, MANY, TRIES = 5000, 100, {tries}
+
+def processes():
+    "As many processes with the same numbers each time: nobody else forks in this namespace."
     with open("/proc/sys/kernel/ns_last_pid", "w") as file:
-        file.write(str(pid - 1))
-    child = os.fork()
-    if child == 0:
-        os.execvp("sleep", ["sleep", "1000"])
-    return child
+        file.write(str(FIRST - 1))
+    found = []
+    for _ in range(MANY):
+        pid = os.fork()
+        if pid == 0:
+            signal.pause()
+            os._exit(0)
+        found.append(pid)
+    return found
 
+def end(pids):
+    for pid in pids:
+        os.kill(pid, 9)
+    for pid in pids:
+        os.waitpid(pid, 0)
+
+programs = processes()
+boot = boot_id()
+records = {{
+    pid: ProgramRecord(incarnation=1, boot_id=boot, pid=pid, start_ticks=REAL.start_ticks(pid), started_wall=0.0) for pid in programs
+}}
+pidfds = {{pid: os.pidfd_open(pid) for pid in programs}}
+assert all(program_is_alive(REAL, record) for record in records.values())
+end(programs)
 wrong = tries = 0
-first = again(5000)
-record = ProgramRecord(incarnation=1, boot_id=boot_id(), pid=first, start_ticks=REAL.start_ticks(first), started_wall=0.0)
-pidfd = os.pidfd_open(first)
-os.kill(first, 9)
-os.waitpid(first, 0)
-while tries < {tries}:
-    import time
+while tries < TRIES:
     time.sleep(0.011)  # the kernel counts start times in hundredths
-    stranger = again(5000)
-    if stranger != 5000:
-        os.kill(stranger, 9); os.waitpid(stranger, 0)
-        continue
-    tries += 1
-    wrong += program_is_alive(REAL, record)
-    wrong += REAL.pidfd_signal(pidfd, 9)
-    try:
-        os.close(verified_pidfd(stranger))
-        wrong += 1
-    except ProcessLookupError:
-        pass
-    wrong += os.waitpid(stranger, os.WNOHANG)[0] != 0
-    os.kill(stranger, 9); os.waitpid(stranger, 0)
+    strangers = processes()
+    for pid in strangers:
+        if pid not in records:
+            continue
+        tries += 1
+        wrong += program_is_alive(REAL, records[pid])
+        wrong += REAL.pidfd_signal(pidfds[pid], 9)
+        try:
+            os.close(verified_pidfd(pid))
+            wrong += 1
+        except ProcessLookupError:
+            pass
+    wrong += sum(os.waitpid(pid, os.WNOHANG)[0] != 0 for pid in strangers)
+    end(strangers)
 print(tries, wrong)
 """
 
 
+@pytest.mark.alone
 def test_a_stranger_that_got_a_dead_programs_number_is_never_taken_for_it_nor_signalled(as_root: None, tmp_path: Path) -> None:
     script = tmp_path / "reuse.py"
-    script.write_text(REUSE.format(root=str(ROOT), tries=300))
-    done = subprocess.run(["unshare", "-fp", "--mount-proc", sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
-    assert done.stdout.split() == ["300", "0"], done.stderr
+    script.write_text(REUSE.format(root=str(ROOT), tries=10_000))
+    done = subprocess.run(["unshare", "-fp", "--mount-proc", sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout.split() == ["10000", "0"], done.stdout + done.stderr
+
+
+# Families -----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_fifty_daemons_that_are_deaf_to_sigterm_are_gone_after_a_stop(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    ready.mkdir()
+    deaf = f"trap '' TERM HUP INT; : > {ready}/$$; while :; do sleep 1000; done"
+    family = f'n=0; while [ $n -lt 50 ]; do n=$((n+1)); setsid -f sh -c "$DEAF"; done; : > {ready}/all; sleep 1000; true'
+    tasks = {"D": {"command": ["sh", "-c", family], "environment": {"DEAF": deaf}, "startsecs": 0, "stopwaitsecs": 1}}
+    with Supervisor(tmp_path, tasks) as supervisor:
+        until(lambda: len(list(ready.iterdir())) == 51, 60, "fifty daemons are ready")
+        everybody = [int(path.name) for path in ready.iterdir() if path.name.isdigit()]
+        assert all(processes.alive(pid) for pid in everybody)
+        assert supervisor.trm("D").outcomes[0].ok
+        assert [pid for pid in everybody if processes.alive(pid)] == []
+        until(lambda: len(supervisor.ours()) <= 2, 5, lambda: f"nothing is left of the family: {supervisor.leaks()}")
+
+
+def test_the_whole_group_is_told_to_stop_and_not_only_its_shell(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    child = f"trap 'echo heard > {said}; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
+    tasks = {"G": {"command": ["sh", "-c", f'sh -c "{child}"; true'], "startsecs": 0, "stopwaitsecs": 30}}
+    with Supervisor(tmp_path, tasks) as supervisor:
+        until(lambda: supervisor.output("G") == b"ready\n", 20, "the child of the shell is ready")
+        began = time.monotonic()
+        assert supervisor.trm("G").outcomes[0].ok
+        assert time.monotonic() - began < 20
+        assert said.read_text() == "heard\n"
+
+
+@pytest.mark.alone
+def test_tasks_that_ignore_sigterm_are_stopped_side_by_side(tmp_path: Path) -> None:
+    deaf = {"command": ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1000; done"], "startsecs": 0, "stopwaitsecs": 2}
+    names = [f"D{number}" for number in range(12)]
+    with Supervisor(tmp_path, dict.fromkeys(names, deaf) | {f"R{number}": {**SLEEPER, "autostart": False} for number in range(30)}) as supervisor:
+        until(lambda: all(supervisor.output(name) == b"ready\n" for name in names), 20, "all twelve are deaf")
+        began = time.monotonic()
+        assert all(outcome.ok for outcome in supervisor.trm("all").outcomes)
+        took_s = time.monotonic() - began
+        assert 2 <= took_s <= 2 + 1, "the grace period and a second, not twelve of them"
 
 
 # Programs that cannot be killed -------------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -114,6 +115,17 @@ def test_a_recorded_program_is_adopted_with_the_time_it_has_lived(monkeypatch: p
     assert (program.pid, program.adopted, program.started, program.runs()) == (7, True, 970.0, True)
     program.close()
     assert system.open == set()
+
+
+def test_a_program_that_cannot_be_looked_at_now_is_not_taken_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = machine({7: 100})
+
+    def short(_pid: int) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(system, "pidfd_open", short)
+    with pytest.raises(OSError, match="too many"):
+        Program.adopt(system, record())
 
 
 def test_a_program_whose_clock_was_set_back_has_lived_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
