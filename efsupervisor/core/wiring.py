@@ -26,6 +26,7 @@ from efsupervisor.states import Framing, Mode
 from efsupervisor.system import Real, folded, short_id, write_whole
 from efsupervisor.task.paths import TaskPaths
 from efsupervisor.task.queue import forget_edge
+from efsupervisor.task.stdin import read_hint
 
 VERSION = 1
 OWN_INPUT = "input"
@@ -217,21 +218,21 @@ class Wirer:
             forget_edge(TaskPaths(self._task_dir(consumer)), edge.id, self._system)
 
     def _start(self, edge: Edge) -> int:
-        """The offset at which a new edge begins to read: where a record begins, and never beyond the journal's end."""
+        """The offset at which a new edge begins to read, never beyond the journal's end: where a record begins.  `end` is where the record
+        begins that is being written now: the rest of it alone would be a torn event."""
         if edge.start == "begin":
             return 0
         reader = Reader(self._journal(edge), system=self._system)
         try:
             end = reader.end()
-            wanted = end if edge.start == "end" else min(int(edge.start), end)
-            return wanted if wanted in (0, end) else reader.record_start(wanted)
+            return reader.record_start(end if edge.start == "end" else min(int(edge.start), end))
         finally:
             reader.close()
 
     def _fix_start(self, edge: Edge, folder: str, start: int) -> None:
         if edge.mode is Mode.SHARE:
-            if not os.path.exists(folder + "/claims"):
-                Claims.create(folder, system=self._system, start=start)
+            # a claims file that lost its beginning with the power is begun again where everything below is known to be acknowledged
+            Claims.create(folder, system=self._system, start=max(start, read_hint(f"{folder}/cursor.group")))
             self._cursor(f"{folder}/cursor.group", start)
         else:
             self._cursor(f"{folder}/cursor.{short_id(edge.consumers[0])}", start)

@@ -47,6 +47,7 @@ ALERT_GAP_S = 0.5
 TEND_S = 1.0
 HINT_BYTES = 256 << 10
 QUARTERS = 4
+GROUP_S = 1.0
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +98,7 @@ class EventStdIn(FlowStdIn):
         self._during = b""
         self._alert_timer: Timer | None = None
         self._tend_timer: Timer | None = None
+        self._group_timer: Timer | None = None
         self._outstanding = 0
         self._unsent_events = 0
         self._dirty = False
@@ -364,6 +366,8 @@ class EventStdIn(FlowStdIn):
             self._dirty = False
             self.seat.dirty()
         self._watch_progress()
+        if self._leaving:
+            self._leave_groups()
         if not self._outstanding or self._far():
             self._hint()
             self._maybe_end()
@@ -458,7 +462,17 @@ class EventStdIn(FlowStdIn):
             if source.hungry:
                 self.seat.reactor.defer(self.pump)
         self._settle_cursors()
+        if self._group_timer is None and any(isinstance(source, ShareSource) and source.behind() for source in self.sources):
+            self._group_timer = self.seat.reactor.after(GROUP_S, self._look_at_group)
         return False
+
+    def _look_at_group(self) -> None:
+        """What the others acknowledge is seen in our lag a second later at most, while nothing else wakes us."""
+        self._group_timer = None
+        before = [source.state.cursor for source in self.sources]
+        self.pump()
+        if before != [source.state.cursor for source in self.sources]:
+            self.seat.dirty()
 
     def _accept(self, batch: Batch) -> None:
         run = batch.run
@@ -632,6 +646,8 @@ class EventStdIn(FlowStdIn):
         if self._tend_timer is not None:
             self._tend_timer.cancel()
             self._tend()
+        if self._group_timer is not None:
+            self._group_timer.cancel()
         self.seat.system.close(self._err_fd)
         self._spool.close()
         self._spooled.close()

@@ -42,4 +42,7 @@ def former_edge(paths: TaskPaths, edge_id: str) -> InEdge | None:
     member = next((each.member for each in (*about.consumers, *about.departed) if each.id == paths.id), 0)
     producer_dir = f"{var}/tasks/{short_id(about.producer)}" if about.producer else ""
     journal = TaskPaths(producer_dir).out_journal if about.producer else paths.input_journal
-    return InEdge(id=edge_id, producer=about.producer, folder=folder, journal=journal, producer_dir=producer_dir, mode=about.mode, member=member)
+    peers = [f"{var}/tasks/{each.id}" for each in about.consumers if each.id != paths.id] if about.mode is Mode.SHARE else []
+    return InEdge(
+        id=edge_id, producer=about.producer, folder=folder, journal=journal, producer_dir=producer_dir, mode=about.mode, member=member, peers=peers
+    )

@@ -41,7 +41,10 @@ class ShareSource(Source):
     def _synchronise(self) -> None:
         """Under the lock: what of our claims is not in the runs yet."""
         held = self._claims.held(self._incarnation)
-        self._waiting = list(held[max(0, self.state.taken - self._claims.held_base(self._incarnation)) :])
+        base = self._claims.held_base(self._incarnation)
+        # a log that knows less than we took was begun anew with its flow: what we took is none of its claims, and counts no more
+        self.state.taken = min(self.state.taken, base + len(held))
+        self._waiting = list(held[max(0, self.state.taken - base) :])
         self.state.cursor = self._claims.floor()
         self._begun = True
 
@@ -92,10 +95,11 @@ class ShareSource(Source):
                 wanted = list(self._claims.free()[:room])
                 if not wanted:
                     wanted = self._new(room, limit)
+                # also when there is nothing to claim: the producer may be held back by what the group has not heard of
+                self._claims.acknowledged(self._incarnation, self.acknowledged())
                 if wanted:
-                    self._claims.acknowledged(self._incarnation, self.acknowledged())
                     self._claims.claim(self._incarnation, wanted)
-                    self._synchronise()
+                self._synchronise()
         return bool(self._waiting)
 
     def _new(self, room: int, limit: int) -> list[Claim]:
@@ -134,16 +138,21 @@ class ShareSource(Source):
     acknowledged: Callable[[], int] = staticmethod(lambda: 0)
     """Set by the watcher: events of this edge acknowledged in this incarnation."""
 
+    def behind(self) -> bool:
+        """Others of the group have events out: the group's floor will move without a ring."""
+        return bool(self._incarnation) and self.state.cursor < self._claims.next
+
     def pass_oversize(self) -> None:
         """The oversize event that `take` showed is settled."""
         del self._waiting[:1]
         self.state.taken += 1
 
     def give_back(self, incarnation: int, acknowledged: int) -> bool:
-        """The program of this incarnation is dead: return what it did not acknowledge.  False when the lock was taken (call again)."""
+        """The program of this incarnation is dead, or this task left the group and has nothing of it out any more: return what is not acknowledged.
+        False when the lock was taken (call again)."""
         with self._claims.locked() as locked:
             if locked:
-                self._claims.give_back(incarnation, acknowledged)
+                self._claims.give_back(incarnation, max(0, acknowledged))
                 self._incarnation, self._begun, self._waiting = 0, False, []  # nothing may be claimed for a holder that gave back
                 self.state.cursor = self._claims.floor()
         self.contended = not locked

@@ -167,7 +167,8 @@ class FlowStdIn(StdIn):
         """Build the sources; an edge keeps its place in the record, a new one begins where its cursor file says.
 
         A source that is there already goes on as it is.  One whose edge was taken away gives no more events, but is kept while the record lists some
-        of it: they are acknowledged, and written to their end, as if nothing had happened.
+        of it: they are acknowledged, and written to their end, as if nothing had happened.  A member that left its group is kept until it has told
+        the group what is acknowledged and given back what it claimed and never put; see _leave_groups.
         """
         state = self.state
         wanted = self.seat.wiring.inputs
@@ -178,7 +179,7 @@ class FlowStdIn(StdIn):
         former |= {source.edge.id: source for source in self._leaving if source.edge.mode is Mode.SHARE}
         left = [source for source in self._leaving if source.edge.mode is Mode.BROAD]
         ids = {edge.id for edge in wanted}
-        goes = [*left, *(source for edge_id, source in former.items() if edge_id not in ids)]
+        goes = [*left, *(source for edge_id, source in former.items() if edge_id not in ids), *self._left_groups(ids | set(former))]
         if not state.runs and not any(self._is_needed(source) for source in goes):
             state.edges = list({edge.id: edge for edge in state.edges if edge.id in ids}.values())
         ended = {id(source.state) for source in left}
@@ -227,8 +228,44 @@ class FlowStdIn(StdIn):
         self.seat.alert("framing", sentence)
 
     def _is_needed(self, source: Source) -> bool:
-        """Events of it are out (their bytes may be asked for), or a record of it is half put."""
+        """Events of it are out (their bytes may be asked for), or a record of it is half put, or its group waits for a last word."""
+        return self._is_out(source) or isinstance(source, ShareSource)
+
+    def _is_out(self, source: Source) -> bool:
         return any(run.edge == source.index for run in self.state.runs)
+
+    def _left_groups(self, known: Collection[str]) -> list[Source]:
+        """Groups that this task left while no worker of it lived: what its program claimed must come back all the same."""
+        found: list[Source] = []
+        served = {source.index for source in self._leaving}
+        for index, state in enumerate(self.state.edges):
+            edge = former_edge(self.seat.paths, state.id) if state.id not in known and index not in served else None
+            if edge is not None and edge.mode is Mode.SHARE and os.path.exists(edge.folder + "/claims"):
+                found.append(self._made(edge, index, state))
+        return found
+
+    def _leave_groups(self) -> None:
+        """A group that was left hears what is acknowledged, and gets back what was claimed and never put, once nothing of it is out any more."""
+        for source in [one for one in self._leaving if isinstance(one, ShareSource) and not self._is_out(one)]:
+            if not self._last_word(source):
+                self._soon()
+                continue
+            for peer in source.edge.peers:
+                self.seat.ring(peer, DATA)
+            source.state.taken = 0  # should it come again: the group knows no claim of ours
+            self._leaving.remove(source)
+            source.close()
+            if not self.state.runs:
+                self.state.edges = [edge for edge in self.state.edges if edge is not source.state]
+                self._wire()  # places in the record have moved
+            self._save()
+
+    def _last_word(self, source: ShareSource) -> bool:
+        """Whether the group knows now; it does not need to when its flow is gone, and the claims with it."""
+        try:
+            return source.give_back(self.state.incarnation, source.acknowledged())
+        except FileNotFoundError:
+            return True
 
     def _find_former(self) -> None:
         """A predecessor was killed while events of an edge were out that was taken away since."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -69,7 +70,12 @@ class History:
     def only(self, wanted: Callable[[int], bool]) -> History:
         """The same lives with the lines whose number is wanted; damaged ones stay."""
         lives = [
-            dataclasses.replace(life, received=[entry for entry in life.received if not entry.whole or wanted(entry.key[1])]) for life in self.lives
+            dataclasses.replace(
+                life,
+                received=[entry for entry in life.received if not entry.whole or wanted(entry.key[1])],
+                acknowledged=[key for key in life.acknowledged if wanted(key[1])],
+            )
+            for life in self.lives
         ]
         return History(lives, self.copies, self.malformed)
 
@@ -255,6 +261,74 @@ class _Order:
         return result
 
 
+def relayed(name: str, expected: Sequence[Key], relay: History, journal: Journal) -> tuple[Verdict, list[Key]]:
+    """Judge what a relay (programs/relay.py) made of its events, by its log; and the keys of its own lines, in order, for the edge behind it.
+
+    Each event is in the log once, whole and in order.  A second time only when the relay died after it had written the line and before its
+    acknowledgement counted: it writes one line for each event and acknowledges it before the next, so that a death doubles one event at most.
+    """
+    verdict = _begin(name, expected, relay)
+    for fault in journal.faults:
+        verdict.broke("torn", 1, fault)
+    place = {key: index for index, key in enumerate(expected)}
+    own: list[Key] = []
+    inner: list[int] = []
+    for line in journal.data.split(b"\n")[:-1]:
+        key, whole = lines.parse(line)
+        event, event_whole = lines.parse(line.split(b" ", 3)[3]) if whole else ((-1, -1), False)
+        if not event_whole:
+            verdict.broke("torn", 1, f"the log holds {line[:60]!r}")
+        elif event not in place:
+            verdict.broke("unknown", 1, f"the log holds {event}, which nobody produced")
+        else:
+            own.append(key)
+            inner.append(place[event])
+    _judge_relayed(verdict, own, inner, deaths=max(0, len(relay.lives) - 1))
+    missing = sorted(set(range(len(expected))) - set(inner))
+    if missing:
+        verdict.broke("lost", len(missing), f"never passed on, the first is {expected[missing[0]]}")
+    said = settle(passed_by(relay), own)
+    if said != own:
+        at = next((index for index, (a, b) in enumerate(itertools.zip_longest(said, own)) if a != b), 0)
+        verdict.broke("lost", 1, f"the log differs from what the relay wrote at its line {at}: {said[at : at + 2]} and {own[at : at + 2]}")
+    return verdict, own
+
+
+def _judge_relayed(verdict: Verdict, own: list[Key], inner: list[int], *, deaths: int) -> None:
+    doubled = 0
+    for (before, after), (first, second) in zip(itertools.pairwise(inner), itertools.pairwise(own), strict=True):
+        if after == before and second[0] > first[0]:
+            doubled += 1
+        elif after == before:
+            verdict.broke("doubled", 1, f"life {second[0]} passed line {after} on twice")
+        elif after < before:
+            verdict.broke("reordered", 1, f"life {second[0]} passed line {after} on after line {before}")
+    if doubled > deaths:
+        verdict.broke("doubled", doubled - deaths, f"{doubled} lines were passed on again, but the relay died {deaths} times")
+
+
+def stretches(name: str, expected: Sequence[Key], consumer: History, *, begun: int) -> Verdict:
+    """Judge a consumer whose edge was taken away and made again: between two beginnings its lines have no gap and keep their order.
+
+    begun: how often the edge was made.  A line comes again only behind a death, which is the business of event_edge.
+    """
+    verdict = _begin(name, expected, consumer)
+    order, last, gaps = _Order(expected, verdict), -1, 0
+    for life in consumer.lives:
+        floor = last - 1
+        for entry in life.received:
+            index = order.of(entry, life)
+            if index is None:
+                continue
+            if index < floor or (index <= last and entry is not life.received[0]):
+                verdict.broke("reordered", 1, f"life {life.number} received line {index} after line {last}")
+            gaps += index > last + 1
+            last, floor = max(last, index), 0
+    if gaps > begun:
+        verdict.broke("lost", gaps - begun, f"{gaps} gaps, but the edge was made {begun} times")
+    return verdict
+
+
 def event_edge(name: str, expected: Sequence[Key], consumer: History, *, window: int, complete: bool = True) -> Verdict:
     """Judge a broad edge with acknowledgements.  complete: every event must have been acknowledged by now."""
     verdict = _begin(name, expected, consumer)
@@ -344,6 +418,7 @@ def share_group(name: str, expected: Sequence[Key], members: Sequence[History], 
             else:
                 for key in open_ones:
                     holders[key] = holders.get(key, 0) + 1
+    _judge_steps_back(verdict, members, place, window)
     for key, count in acknowledged.items():
         if count > 1:
             verdict.broke("redelivered_though_acknowledged", count - 1, f"{key} was acknowledged {count} times")
@@ -355,6 +430,17 @@ def share_group(name: str, expected: Sequence[Key], members: Sequence[History], 
         if missing:
             verdict.broke("lost", len(missing), f"never acknowledged, the first is {missing[0]}")
     return verdict
+
+
+def _judge_steps_back(verdict: Verdict, members: Sequence[History], place: dict[Key, int], window: int) -> None:
+    """A member goes back only to what came back to the group, and a death gives back a window at most."""
+    deaths = sum(max(0, len(history.lives) - 1) for history in members)
+    steps = 0
+    for life in (life for history in members for life in history.lives):
+        indexes = [place[entry.key] for entry in life.received if entry.key in place]
+        steps += sum(second < first for first, second in itertools.pairwise(indexes))
+    if deaths and steps > deaths * window:
+        verdict.broke("reordered", steps - deaths * window, f"members went back {steps} times, {deaths} deaths gave back {deaths * window} at most")
 
 
 def _judge_member(verdict: Verdict, life: Life, place: dict[Key, int], window: int, *, in_order: bool) -> None:
@@ -400,7 +486,9 @@ def read_journal(folder: str | Path) -> Journal:
     return Journal(bytes(data), faults, len(names))
 
 
-def log_of_producer(name: str, producer: History, journal: Journal, *, seed: int, largest: int = lines.LONGEST) -> Verdict:
+def log_of_producer(
+    name: str, producer: History, journal: Journal, *, seed: int, largest: int = lines.LONGEST, text: list[bytes] | None = None
+) -> Verdict:
     """Judge a producer's log: every byte whose write had returned is there, in order, once; between two lives at most what a dying write left."""
     produced = produced_by(producer)
     verdict = _begin(name, [key for certain, _ in produced for key in certain], producer)
@@ -408,7 +496,7 @@ def log_of_producer(name: str, producer: History, journal: Journal, *, seed: int
         verdict.broke("torn", 1, fault)
     data, at = journal.data, 0
     for position, (life, (certain, possible)) in enumerate(zip(producer.lives, produced, strict=True)):
-        wanted = b"".join(lines.make(seed, *key, largest) for key in certain)
+        wanted = b"".join(lines.make(seed, *key, largest, text=text) for key in certain)
         if not data.startswith(wanted, at):
             agree = _common(data, at, wanted)
             line = wanted.count(b"\n", 0, agree)
@@ -419,7 +507,7 @@ def log_of_producer(name: str, producer: History, journal: Journal, *, seed: int
             )
             return verdict
         at += len(wanted)
-        tail = b"".join(lines.make(seed, *key, largest) for key in possible)
+        tail = b"".join(lines.make(seed, *key, largest, text=text) for key in possible)
         at += _common(data, at, tail) if position == len(produced) - 1 else _tail_before_next(data, at, tail, produced, position)
     if at < len(data):
         verdict.broke("doubled", max(1, data.count(b"\n", at)), f"the log has {len(data) - at} bytes too many at byte {at}: {data[at : at + 60]!r}")

@@ -26,11 +26,23 @@ def size_of(seed: int, seq: int, largest: int = LONGEST, least: int = 0) -> int:
     return max(least, min(size, largest))
 
 
-def make(seed: int, life: int, seq: int, largest: int = LONGEST, least: int = 0) -> bytes:
-    """The whole line, with its newline."""
+def make(seed: int, life: int, seq: int, largest: int = LONGEST, least: int = 0, text: "list[bytes] | None" = None) -> bytes:
+    """The whole line, with its newline.  text: what bodies are made of instead of letters, one line of it after the other."""
+    if text:
+        return seal(life, seq, text[seq % len(text)])
     size = size_of(seed, seq, largest, least)
-    body = (b"%d/%d." % (life, seq) + _LETTERS * (size // 26 + 1))[:size]
+    return seal(life, seq, (b"%d/%d." % (life, seq) + _LETTERS * (size // 26 + 1))[:size])
+
+
+def seal(life: int, seq: int, body: bytes) -> bytes:
+    """A line around any body without a newline; a relay seals the line that it received into one of its own."""
     return b"%d %d %08x %s\n" % (life, seq, zlib.crc32(b"%d %d " % (life, seq) + body), body)
+
+
+def text_of(path: str) -> "list[bytes]":
+    """The lines of a text file, without their ends and the empty ones."""
+    with open(path, "rb") as file:
+        return [line for line in file.read().replace(b"\r", b"").split(b"\n") if line]
 
 
 def parse(line: bytes) -> "tuple[tuple[int, int], bool]":

@@ -1,8 +1,8 @@
 """Writes numbered lines to stdout in pieces that cut lines anywhere, and says in its witness file what it was about to write and what it has written.
 
-Arguments: WITNESS [seed=N] [count=N] [rate=LINES_A_SECOND] [stop=FILE] [then=wait|exit] [largest=N] [least=N] [first=SEQ] [crash=P].  It writes
-`count` lines over all its lives, or until the file `stop` exists; then it says `F` and waits to be stopped (or exits).  `I seq`: lines up to seq
-(exclusive) will be in the next write; `D seq`: lines up to seq are written.
+Arguments: WITNESS [seed=N] [count=N] [rate=LINES_A_SECOND] [stop=FILE] [then=wait|exit] [largest=N] [least=N] [first=SEQ] [crash=P] [text=FILE].
+It writes `count` lines over all its lives, or until the file `stop` exists; then it says `F` and waits to be stopped (or exits).  `I seq`: lines up
+to seq (exclusive) will be in the next write; `D seq`: lines up to seq are written.
 """
 
 import os
@@ -23,6 +23,7 @@ def main() -> None:
     rate, stop = float(options.get("rate", "0")), options.get("stop", "")
     least, first = int(options.get("least", "0")), int(options.get("first", "0"))
     largest, crash = int(options.get("largest", str(lines.LONGEST))), float(options.get("crash", "0"))
+    text = lines.text_of(options["text"]) if "text" in options else None
     seq = max([first, *(int(entry.split()[1]) for entry in witness.past if entry[:2] in (b"D ", b"I "))])
     dice = random.Random()
     held, done, began, wrote = bytearray(), seq, time.monotonic(), 0
@@ -30,7 +31,7 @@ def main() -> None:
     while True:
         ended = seq >= count or bool(stop and os.path.exists(stop))
         while not ended and seq < count and len(held) < dice.choice([200, 4096, 4096, 30_000]):
-            held += lines.make(seed, witness.life, seq, largest, least)
+            held += lines.make(seed, witness.life, seq, largest, least, text)
             seq += 1
             bounds.append((len(held), seq))
         if not held:

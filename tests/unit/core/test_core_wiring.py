@@ -121,6 +121,12 @@ def test_a_new_edge_begins_where_its_flow_says(var: Path, start: str, expected: 
     assert cursor(told["c"].inputs[0].folder, short_id("c")) == expected
 
 
+def test_a_new_edge_at_the_end_begins_with_the_record_that_is_being_written(var: Path) -> None:
+    written(var, "p", b"older\nhalf of a rec")
+    told = wire(var, config(flow(start="end")))
+    assert cursor(told["c"].inputs[0].folder, short_id("c")) == 6
+
+
 def test_an_edge_that_exists_keeps_the_cursor_its_consumer_has_moved(var: Path) -> None:
     folder = wire(var, config(flow(start="begin")))["c"].inputs[0].folder
     path = Path(folder, f"cursor.{short_id('c')}")
@@ -148,6 +154,19 @@ def test_a_share_group_begins_where_its_flow_says_and_only_once(var: Path) -> No
     with group.locked() as locked:
         assert locked
         assert group.next == 6
+    group.close()
+
+
+def test_a_group_whose_claims_were_lost_with_the_power_begins_again_where_all_was_acknowledged(var: Path) -> None:
+    written(var, "p", b"one\ntwo\nthree\n")
+    folder = wire(var, config(flow(Mode.SHARE, start="begin")))["c"].inputs[0].folder
+    Path(folder, "cursor.group").write_bytes((4).to_bytes(8, "little"))
+    Path(folder, "claims").write_bytes(b"")
+    wire(var, config(flow(Mode.SHARE, start="begin")))
+    group = Claims(folder, system=REAL, member=0)
+    with group.locked() as locked:
+        assert locked
+        assert group.next == 4
     group.close()
 
 
