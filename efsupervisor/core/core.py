@@ -231,6 +231,7 @@ class Core:
             task.echoed = saved.state
             self.registry.reported(task)
             self.tale.take_runs(task)
+        task.ticket = self._saved_ticket(task) or (saved.ticket if saved is not None else "")
         self._hold_outputs(task)
         if self._workers.find(task):
             if not task.configured:
@@ -270,9 +271,9 @@ class Core:
         unheard = intent is Goal.ACT and saved is not None and self._saved_ticket(task) not in ("", saved.ticket)
         if configured and not alive and intent is Goal.ACT and (self._was_waiting(task) or unheard):
             judgement = adoption.START
-            task.ticket = self._saved_ticket(task)
-        elif saved is not None:
-            task.ticket = saved.ticket
+        if judgement.fresh:
+            over = saved is not None and saved.state in (State.EXITED, State.FATAL)  # then it is another run that is wanted
+            task.ticket = "" if over and saved is not None and self._saved_ticket(task) == saved.ticket else self._saved_ticket(task)
         task.goal = judgement.goal
         task.report = adoption.first_report(saved, judgement)
         task.fresh = task.unconfirmed = judgement.fresh
@@ -547,7 +548,7 @@ class Core:
         self.puts.rested(task)
         self.waiting.changed(task)
         self.ordering.changed(task)
-        if task.report.state is State.EXITED and self.intent_of(task.spec) is Goal.ACT:
+        if task.report.state is State.EXITED and self.intent_of(task.spec) is Goal.ACT and self._saved_ticket(task) in ("", task.report.ticket):
             self.store.forget_intent(task.name)
         if task.again and task.configured and not self.ending:
             self._start_again(task)

@@ -167,15 +167,19 @@ class Next(enum.Enum):
     REPLACE = "replace"
 
 
-def after_death(goal: Goal, *, unconfirmed: bool, final: Report | None, saved: Report | None, program_is_alive: bool) -> Next:
+def after_death(
+    goal: Goal, *, unconfirmed: bool, final: Report | None, saved: Report | None, program_is_alive: bool, incarnation: int = 0
+) -> Next:
     """What to do when a worker is gone.
 
     final: its last word if it said one.  saved: state.json, which has the same content when a worker died between writing it and sending it.
+    incarnation: of the life that it told of last; what is saved of an earlier one says nothing of this.
     """
     last = final if final is not None else saved
     at_rest = last is not None and last.state.at_rest and not program_is_alive
-    if final is None and unconfirmed and goal is Goal.ACT:
-        at_rest = False  # what is saved is older than the wish
+    older = saved is not None and saved.incarnation < incarnation
+    if final is None and ((unconfirmed and goal is Goal.ACT) or older):
+        at_rest = False  # what is saved is older than the wish, or than the life
     if not at_rest:
         return Next.REPLACE
     return Next.REPLACE if goal is Goal.ACT and unconfirmed else Next.REST

@@ -422,7 +422,8 @@ class Workers:
         final = link.final
         alive = self.program_is_alive(task)
         saved = None if final is not None else self.saved(task)
-        if after_death(task.goal, unconfirmed=task.unconfirmed, final=final, saved=saved, program_is_alive=alive) is Next.REST:
+        known = task.report.incarnation
+        if after_death(task.goal, unconfirmed=task.unconfirmed, final=final, saved=saved, program_is_alive=alive, incarnation=known) is Next.REST:
             self._rested(task, saved)
         else:
             self._replace(task, link, expected=final is not None)

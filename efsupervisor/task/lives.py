@@ -76,7 +76,7 @@ def decode(record: bytes) -> Life | None:
 
 
 class Lives:
-    """The log of one task; the caller holds the task's lock.  `last` is the newest valid record, None when there is none."""
+    """The log of one task; the caller holds the task's lock.  last: the newest valid record, None when there is none; ticket: of its life."""
 
     def __init__(self, path: str, system: System) -> None:
         self._system = system
@@ -88,6 +88,14 @@ class Lives:
             if self.last is not None:
                 break
             self._end -= RECORD_BYTES
+        self.ticket = self._ticket_of_last()
+
+    def _ticket_of_last(self) -> str:
+        if self.last is None or self.last.kind == BEGIN:
+            return self.last.ticket if self.last is not None else ""
+        before = self._end - 2 * RECORD_BYTES
+        begin = decode(self._system.pread(self._fd, RECORD_BYTES, before)) if before >= 0 else None
+        return begin.ticket if begin is not None and begin.incarnation == self.last.incarnation else ""
 
     @property
     def incarnation(self) -> int:
@@ -108,6 +116,8 @@ class Lives:
             raise OSError(28, os.strerror(28), "lives")
         self._end += len(record)
         self.last = life
+        if life.kind == BEGIN:
+            self.ticket = life.ticket
 
     def close(self) -> None:
         """Close the file."""

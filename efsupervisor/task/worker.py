@@ -105,6 +105,7 @@ class Worker:
         self._around = Around(self._seat, self._cookie, Ears(self._ready, self._unwell, self._program_said, self._extended))
         saved = read_state(self._paths)
         self._saved_running = saved.incarnation if saved is not None and saved.state is State.RUNNING else 0
+        self._saved = saved
         self._goal = Goal.ACT
         self._goal_known = False
         self._phase = Phase.IDLE
@@ -184,9 +185,19 @@ class Worker:
         under_way = saved.state in (State.STARTING, State.RUNNING, State.STOPPING)
         return under_way and last.kind == END and last.incarnation == saved.incarnation
 
-    def _judge_late(self, last: Life, saved: Report) -> None:
+    def _unsaid(self, wish: SetGoal) -> bool:
+        """As _unjudged, of a life of which nothing at all was said, not even its begin: then the wish tells whether it is the one that is meant."""
+        last, said = self._lives.last, self._saved.incarnation if self._saved is not None else 0
+        return last is not None and last.kind == END and last.incarnation > said and wish.ticket == self._lives.ticket
+
+    def _done_before(self, wish: SetGoal) -> bool:
+        """The run of this very wish came to its end, whoever did not hear of it; what a stop cut off is gone on with."""
+        saved = self._saved
+        return saved is not None and saved.ticket == wish.ticket and saved.state in (State.EXITED, State.FATAL)
+
+    def _judge_late(self, last: Life, told: State) -> None:
         """A job that ended is not run again because nobody was left to say so."""
-        self._status, self._status_known, self._told = last.status, last.status is not None, saved.state
+        self._status, self._status_known, self._told = last.status, last.status is not None, told
         self._attempt = last.attempt or self._attempt
         death = policy.Death(last.status, 0.0, self._goal, attempt=max(1, self._attempt))
         self._phase = Phase.ENDING if self._goal is Goal.ACT else Phase.CLOSING
@@ -196,7 +207,7 @@ class Worker:
         life = self._lives.open_life
         if life is None:
             if saved is not None and self._lives.last is not None and self._unjudged(saved):
-                self._judge_late(self._lives.last, saved)
+                self._judge_late(self._lives.last, saved.state)
             self._outlets.ring_state()
             return
         self._attempt = life.attempt or self._attempt
@@ -809,9 +820,7 @@ class Worker:
         if wish.goal is Goal.ACT:
             self._asked_by = "" if repeated else wish.asked_by
             if not repeated or self._phase is Phase.IDLE:
-                self._wanted_again = self._phase in (Phase.PARTING, Phase.STOPPING, Phase.KILLING, Phase.CLOSING)
-                self._begin_run(wish)
-                self._feed(Event.ACT)
+                self._act(wish)
             return
         self._reason = f"asked by {wish.asked_by}" if wish.asked_by else ""
         self._feed(Event.TRM)
@@ -819,6 +828,27 @@ class Worker:
         if wish.asked_by == "now":
             self._feed(Event.HURRY)
             self._around.hurry(0.0)
+
+    def _act(self, wish: SetGoal) -> None:
+        if self._phase is Phase.IDLE and self._seat.spec.kind is Kind.JOB and wish.ticket:
+            if self._unsaid(wish) and self._lives.last is not None:
+                self._ticket, self._cause = wish.ticket, wish.asked_by
+                self._judge_late(self._lives.last, State.STARTING)
+                return
+            if self._done_before(wish) and self._saved is not None:
+                self._say_again(self._saved)
+                return
+        self._wanted_again = self._phase in (Phase.PARTING, Phase.STOPPING, Phase.KILLING, Phase.CLOSING)
+        if self._phase is Phase.IDLE or self._wanted_again:
+            self._begin_run(wish)
+        self._feed(Event.ACT)
+
+    def _say_again(self, saved: Report) -> None:
+        """The end of a run that is over, for whoever asks for the run once more."""
+        failed = saved.state is State.FATAL
+        self._told, self._phase, self._since_wall, self._attempt = saved.state, Phase.ENDING, saved.since_wall, saved.attempt
+        self._passed(policy.Verdict(Event.HOPELESS if failed else Event.ENOUGH, 0.0, 0, saved.reason, finished=failed or saved.exit_known))
+        self._report(saved.state)
 
     def _begin_run(self, wish: SetGoal) -> None:
         """A new wish begins a run; one that a worker is told who stands in for another goes on with the run of that one."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from efsupervisor import messages
 from efsupervisor.conf.schema import ScheduleSpec
+from efsupervisor.system import short_id, ticket_of
 from tests.support import processes
 from tests.support.asking import ask, done
 from tests.support.supervisor import Supervisor
@@ -19,7 +22,7 @@ from tests.system.test_jobs import counted, history, times_run
 
 KILLS = 12
 STEPS = "schedule:taken=0.1,schedule:begun=0.1,store:written=0.02"
-LIFE = "life:begun=0.1,life:marked=0.1,life:ended=0.1,spawn:fork=0.05,spawn:forked=0.05,spawn:record=0.05,spawn:recorded=0.05"
+LIFE = "life:begun=0.15,life:marked=0.15,life:ended=0.15,spawn:fork=0.05,spawn:forked=0.05,spawn:record=0.05,spawn:recorded=0.05"
 
 
 def dead(supervisor: Supervisor) -> bool:
@@ -31,7 +34,8 @@ def again(supervisor: Supervisor) -> None:
     while True:
         supervisor.await_core_end()
         supervisor.launch()
-        until(lambda: dead(supervisor) or supervisor._answers(), 20, supervisor.story)
+        with contextlib.suppress(AssertionError):  # it may die while it is asked
+            until(lambda: dead(supervisor) or supervisor._answers(), 20, supervisor.story)
         if not dead(supervisor):
             return
 
@@ -43,11 +47,12 @@ def test_every_due_time_has_one_run_however_often_the_core_is_killed(tmp_path: P
     assert all(row.exit_status == 0 for row in rows)
 
 
-def test_no_due_time_has_two_runs_when_workers_die_between_any_two_steps_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [3, 4])
+def test_no_due_time_has_two_runs_when_workers_die_between_any_two_steps_too(tmp_path: Path, seed: int) -> None:
     """A worker that dies before its child executes leaves a run that was begun and of which nobody knows more: it is not begun again."""
-    rows, due = ticked(tmp_path, 3, f"{STEPS},{LIFE}")
+    rows, due = ticked(tmp_path, seed, f"{STEPS},{LIFE}")
     assert len(rows) == due >= times_run(tmp_path)
-    assert all(row.exit_status == 0 or not row.exit_known for row in rows)
+    assert all(row.exit_status in (0, signal.SIGKILL) or not row.exit_known for row in rows)
 
 
 def ticked(tmp_path: Path, seed: int, faults: str) -> tuple[list[messages.RunRow], int]:
@@ -80,5 +85,9 @@ def ticked(tmp_path: Path, seed: int, faults: str) -> tuple[list[messages.RunRow
         rows = [row for row in history(supervisor, "tick") if row.incarnation]
         assert len(times) > KILLS / 2
         assert times == sorted(set(times)), "in order, each once"
-        assert len({row.ticket for row in rows}) == len(rows), "one life for each ticket"
+        twice = [row for row in rows if [other.ticket for other in rows].count(row.ticket) > 1]
+        assert not twice, f"one life for each ticket: {twice}\n{supervisor.story()}"
+        tickets = {ticket_of(f"schedule {short_id('s')} {datetime.fromisoformat(each.decode()).timestamp():.3f}"): each for each in times}
+        lost = [each for ticket, each in tickets.items() if ticket not in {row.ticket for row in rows}]
+        assert not lost, f"a run for each time: {lost}\n{supervisor.story()}"
         return rows, len(times)

@@ -213,3 +213,18 @@ def test_efctl_exits_1_with_a_sentence_when_a_job_failed(tmp_path: Path) -> None
     with Supervisor(tmp_path, {"bad": job("exit 3")}) as supervisor:
         status, out, err = efctl(supervisor, "act", "bad", "--until", "completed")
         assert status == 1 and "bad: EXITED: exit status 3" in out + err
+
+
+def test_a_clean_start_runs_what_starts_by_itself_and_goes_on_with_what_a_shutdown_cut_off(tmp_path: Path) -> None:
+    """A ticket is for repetitions of one wish: neither the next start nor the rest of the work is one."""
+    tasks = {"boot": counted(tmp_path, ":", autostart=True), "long": job(f"echo begun >> {tmp_path}/long; sleep 3")}
+    with Supervisor(tmp_path, tasks) as supervisor:
+        supervisor.await_state("boot", State.EXITED)
+        assert complete(supervisor, "boot")[0].ok and times_run(tmp_path) == 2
+        supervisor.act("long", wait=False)
+        until(lambda: (tmp_path / "long").exists(), 10, supervisor.story)
+        supervisor.stop()
+        supervisor.start()
+        supervisor.await_state("long", State.EXITED)
+        assert (tmp_path / "long").read_text() == "begun\n" * 2
+        until(lambda: times_run(tmp_path) == 3, 10, supervisor.story)

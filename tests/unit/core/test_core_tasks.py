@@ -54,6 +54,14 @@ def test_the_death_of_a_worker_is_followed_by_rest_or_by_a_new_worker(
     assert after_death(goal, unconfirmed=unconfirmed, final=final, saved=saved, program_is_alive=alive) is expected
 
 
+def test_what_is_saved_of_an_earlier_life_says_nothing_of_the_one_that_was_told_of() -> None:
+    """A worker took over a life that its predecessor had only begun, told of it, and died before it wrote anything."""
+    saved = Report(state=State.EXITED, goal=Goal.ACT, incarnation=4, final=True)
+    for incarnation, expected in ((4, Next.REST), (5, Next.REPLACE)):
+        found = after_death(Goal.ACT, unconfirmed=False, final=None, saved=saved, program_is_alive=False, incarnation=incarnation)
+        assert found is expected
+
+
 def test_a_worker_that_keeps_dying_is_replaced_at_once_and_then_ever_later_up_to_five_seconds() -> None:
     assert [delay_s(times) for times in range(9)] == [0.0, 0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
     assert delay_s(10**6) == 5.0

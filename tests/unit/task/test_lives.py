@@ -81,6 +81,21 @@ def test_a_life_is_open_from_its_begin_to_its_end_and_a_successor_sees_the_same(
     lives.close()
 
 
+def test_the_ticket_of_a_life_is_known_when_it_has_ended_and_to_a_successor(tmp_path: Path) -> None:
+    lives = log(tmp_path / "lives")
+    for number, ticket in ((1, "00000000000000aa"), (2, "")):
+        lives.append(Life(BEGIN, number, 1, 2, 3, ticket=ticket))
+        lives.append(Life(END, number, 1, 2, 3))
+        successor = log(tmp_path / "lives")
+        assert lives.ticket == successor.ticket == ticket
+        successor.close()
+    lives.append(Life(BEGIN, 3, 1, 2, 3, ticket="00000000000000bb"))
+    successor = log(tmp_path / "lives")
+    assert successor.ticket == "00000000000000bb"
+    successor.close()
+    lives.close()
+
+
 def test_the_same_end_twice_is_written_once(tmp_path: Path) -> None:
     lives = log(tmp_path / "lives")
     lives.append(life(BEGIN, 1))
