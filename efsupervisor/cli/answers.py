@@ -21,7 +21,7 @@ from efsupervisor.cli.table import Column, state_style, status, table
 from efsupervisor.cli.terminal import BOLD, DIM, GREEN, PLAIN, RED, YELLOW, Look
 from efsupervisor.errors import TABLE, Code
 from efsupervisor.messages import call
-from efsupervisor.messages.core import EventRow, Outcome, RunRow, ScheduleRow, TaskDetail
+from efsupervisor.messages.core import EventRow, LetterRow, Outcome, RunRow, ScheduleRow, TaskDetail
 from efsupervisor.states import Mode
 
 
@@ -253,6 +253,33 @@ def clock(wall: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(wall)) + f".{int(wall * 1000) % 1000:03d}"
 
 
+def _letters(answer: call.Letters, look: Look) -> str:
+    if answer.whole:
+        return "".join(_letter(row, look) for row in answer.rows)
+    columns = [Column("TASK"), Column("LETTER", right=True), Column("TIME"), Column("FROM"), Column("OFFSET", right=True), Column("SIZE", right=True)]
+    columns += [Column("GIVEN", right=True), Column("REASON"), Column("EVENT")]
+    rows = [
+        (
+            row.task, str(row.letter), render.moment(row.wall), row.producer or "-", str(row.offset), render.size(row.length), str(row.deliveries),
+            row.reason + (f" ({row.died})" if row.died else ""), render.one_line(render.text_of(row.event[:40]).rstrip()),
+        )
+        for row in answer.rows
+    ]  # fmt: skip
+    return _or_none(table(columns, rows, look), rows, "dead letters")
+
+
+def _letter(row: LetterRow, look: Look) -> str:
+    facts = [
+        ("task", row.task), ("letter", str(row.letter)), ("time", render.moment(row.wall)), ("from", row.producer or "its own input queue"),
+        ("offset", str(row.offset)), ("size", f"{row.length} bytes"), ("deliveries", str(row.deliveries)), ("reason", row.reason),
+        ("died", row.died or "-"),
+    ]  # fmt: skip
+    text = "".join(f"{look.paint(f'{name:<11}', DIM)}{render.one_line(value)}\n" for name, value in facts)
+    text += look.paint("last lines of stderr\n", DIM) + "".join(f"  {render.one_line(line)}\n" for line in row.lines) if row.lines else ""
+    shown = render.text_of(row.event)
+    return text + look.paint("event, as far as it is shown\n" if row.cut else "event\n", DIM) + (shown if shown.endswith("\n") else shown + "\n")
+
+
 def _groups(answer: call.Groups, look: Look) -> str:
     columns = (Column("GROUP"), Column("ORIGIN"), Column("TASKS"), Column("MEMBERS"))
     rows = [(row.name, row.origin, _list(row.tasks), _list(row.members)) for row in answer.rows]
@@ -458,6 +485,7 @@ _TEXTS: dict[type, Callable[[Any, Look], str]] = {
     call.Tasks: _tasks,
     call.Specs: _specs,
     call.Flows: _flows,
+    call.Letters: _letters,
     call.Groups: _groups,
     call.Schedules: _schedules,
     call.Settings: _settings,

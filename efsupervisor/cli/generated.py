@@ -58,6 +58,9 @@ MANNERS: dict[str, Manner] = {
     "schedule.set": Manner("set"),
     "schedule.del": Manner("removed"),
     "queue.clear": Manner("cleared"),
+    "dlq.list": Manner(none="there are no dead letters"),
+    "dlq.retry": Manner("put back", none="there are no dead letters"),
+    "dlq.drop": Manner("dropped", none="there are no dead letters"),
     "conf.set": Manner("set"),
     "stdin.show": Manner(inputs=True),
     "queue.show": Manner(none="nothing waits: these tasks have no input"),
@@ -68,6 +71,7 @@ _GROUPS = {
     "group": "Groups: names that stand for several tasks.",
     "schedule": "Schedules: what happens at certain times.",
     "queue": "Queues: what waits in front of tasks.",
+    "dlq": "Dead letters: events that were given up.",
     "conf": "Settings of the supervisor, and its configuration file.",
     "daemon": "The supervisor itself.",
 }

@@ -29,7 +29,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Look": ("status", "why", "top", "tree", "show", "pid", "tail", "fg", "log", "history", "events", "live", "resource", "result"),
     "Run": ("act", "trm", "restart", "scale"),
     "Change": ("add", "set", "del", "flow", "group", "schedule"),
-    "Events": ("put", "queue", "stdin", "recovery", "recoveries"),
+    "Events": ("put", "queue", "stdin", "dlq", "recovery", "recoveries"),
     "Supervisor": ("conf", "reread", "update", "services", "version", "daemon", "shutdown"),
     "Console": ("exec", "shell", "completion", "help"),
 }

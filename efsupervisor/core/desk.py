@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from efsupervisor.conf.schema import framing_of
+from efsupervisor.core import letters
 from efsupervisor.core.altering import Altering
 from efsupervisor.core.control import Client
 from efsupervisor.core.core import Core
@@ -53,6 +54,7 @@ from efsupervisor.messages import (
     FlowsRequest,
     GroupsRequest,
     HistoryRequest,
+    LettersRequest,
     NoteRequest,
     Outcome,
     PutDone,
@@ -69,6 +71,7 @@ from efsupervisor.messages import (
     SetScheduleRequest,
     SetSettingRequest,
     SettingsRequest,
+    SettleRequest,
     ShutdownRequest,
     SignalRequest,
     SpecsRequest,
@@ -112,6 +115,7 @@ class Desk:
             ServicesRequest: lambda client, request: client.reply([showing.services(request)]),
             HistoryRequest: lambda client, request: client.reply([showing.history(request)]),
             EventsRequest: showing.events,
+            LettersRequest: lambda client, request: client.reply([letters.page(self._one(request.task), request, core.system)]),
         }
         self._changes: dict[type, Work] = {
             ActRequest: self._act,
@@ -120,6 +124,7 @@ class Desk:
             RunFlowRequest: self._run_flow,
             PutRequest: self._put,
             ClearRequest: self._clear,
+            SettleRequest: self._settle,
             ClearLogRequest: self._clear_logs,
             SignalRequest: self._signal,
             EmitRequest: self._emit,
@@ -249,6 +254,16 @@ class Desk:
 
         self._core.puts.put(task, request.put_id, request.data, reply)
 
+    def _settle(self, asked: Asked, request: SettleRequest) -> None:
+        task = self._one(request.task)
+        if request.put_back:
+            check_input(task)
+
+        def reply(outcome: Outcome) -> None:
+            asked.reply([DoneReply(id=request.id, outcomes=[outcome])])
+
+        letters.settle(task, request, self._core.puts, self._core.system, reply)
+
     def _clear(self, asked: Asked, request: ClearRequest) -> None:
         tasks, outcomes = self._core.registry.named(request.names)
         asked.reply(done_frames(request.id, outcomes + [self._core.puts.cleared(task) for task in tasks]))
@@ -303,10 +318,15 @@ def _fail(client: Asker, request: msgspec.Struct, code: Code, sentence: str) -> 
     client.reply([FailedReply(id=getattr(request, "id", ""), code=code, sentence=sentence)])
 
 
-def check_put(task: Task, request: PutRequest) -> None:
-    """EfError when this task cannot take this event."""
+def check_input(task: Task) -> None:
+    """EfError when this task takes no events."""
     if not any(not edge.producer_dir for edge in task.wiring.inputs):
         raise EfError(f"task {task.name} takes no events: give it an `input:` section or a flow that ends at it", Code.NO_INPUT)
+
+
+def check_put(task: Task, request: PutRequest) -> None:
+    """EfError when this task cannot take this event."""
+    check_input(task)
     limit = task.spec.input.max_event if task.spec.input else 1 << 20
     if len(request.data) > limit:
         raise EfError(f"an event of {len(request.data)} bytes is over task {task.name}'s limit of {limit} (input: max_event)", Code.TOO_LARGE)

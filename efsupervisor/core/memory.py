@@ -27,7 +27,7 @@ HANDED = 200
 MAX_HANDED_BYTES = 256 << 10
 """How many answers outlive an upgrade, and the size of one that does."""
 
-REPEATABLE = frozenset({"ActRequest", "TrmRequest", "PutRequest", "ShutdownRequest", "RunFlowRequest"})
+REPEATABLE = frozenset({"ActRequest", "TrmRequest", "PutRequest", "ShutdownRequest", "RunFlowRequest", "SettleRequest"})
 """What comes to the same when it is done twice: what was wanted is saved, and an event has an id of its own."""
 
 UPGRADE = "UpgradeRequest"

@@ -191,6 +191,19 @@ TEXTS: dict[str, str] = {
     "events that are shown at most": "최대로 보여 줄 이벤트 수",
     "how long to wait for something to pass": "무엇인가 지나갈 때까지 기다리는 시간",
     "Skip what waits in the own input queues of tasks that are at rest.": "멈춰 있는 태스크의 자체 입력 큐에서 기다리는 이벤트를 건너뜁니다.",
+    # Dead letters
+    "List the dead letters of tasks that were neither put back nor dropped.": (
+        "태스크의 데드 레터 가운데 아직 되돌려 넣지도 버리지도 않은 것을 나열합니다."
+    ),
+    "Show one dead letter: the event, why it was given up, how the program died and what it had said last.": (
+        "데드 레터 하나를 자세히 보여 줍니다. 이벤트와 포기한 까닭, 프로그램이 어떻게 죽었는지, 마지막으로 남긴 말이 나옵니다."
+    ),
+    "Put the events of dead letters back into their task's own input queue, each once.": (
+        "데드 레터의 이벤트를 그 태스크의 자체 입력 큐에 한 번씩 되돌려 넣습니다."
+    ),
+    "Drop dead letters: they are listed no more.": "데드 레터를 버립니다. 더는 목록에 나오지 않습니다.",
+    "number of a dead letter, or `all`": "데드 레터 번호 또는 `all`",
+    "number of a dead letter; the latest when left out": "데드 레터 번호. 생략하면 가장 최근 것",
     # Configuration
     "Show the settings in force and where each comes from.": "지금 적용된 설정과 각각의 출처를 보여 줍니다.",
     "keys or sections (`web`); all without one": "키 또는 절(`web`). 지정하지 않으면 전체",

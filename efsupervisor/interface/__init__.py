@@ -6,10 +6,10 @@ asks the Core, a collector or a journal through its House.
 
 from __future__ import annotations
 
-from efsupervisor.interface import conf, daemon, flow, group, help, instance, queue, recovery, resource, result, schedule, stdin, task, tree, why
+from efsupervisor.interface import conf, daemon, dlq, flow, group, help, instance, queue, recovery, resource, result, schedule, stdin, task, tree, why
 from efsupervisor.interface.verb import Verb
 
-NOUNS = (task, instance, why, tree, flow, group, schedule, stdin, queue, conf, resource, result, recovery, daemon, help)
+NOUNS = (task, instance, why, tree, flow, group, schedule, stdin, queue, dlq, conf, resource, result, recovery, daemon, help)
 
 VERBS: dict[str, type[Verb]] = {verb.name: verb for noun in NOUNS for verb in noun.VERBS}
 """Name of a verb -> its declaration."""

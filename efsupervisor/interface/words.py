@@ -14,7 +14,7 @@ from efsupervisor.interface.calls import permit
 from efsupervisor.interface.console import parse
 from efsupervisor.interface.house import House
 from efsupervisor.messages import call
-from efsupervisor.messages.core import EventRow, FlowRow, RunRow, ScheduleRow, ServiceRow, TaskDetail, TaskStatus
+from efsupervisor.messages.core import EventRow, FlowRow, LetterRow, RunRow, ScheduleRow, ServiceRow, TaskDetail, TaskStatus
 from efsupervisor.states import Goal, State
 
 OK = "OK : "
@@ -57,6 +57,8 @@ def texts(what: call.Answer) -> Iterator[str]:
             yield from map(spec_text, what.rows)
         case call.Flows():
             yield from map(flow_text, what.rows)
+        case call.Letters():
+            yield from map(letter_text, what.rows)
         case call.Groups():
             yield from (f"{row.name} ({row.origin}): {', '.join(row.members or row.tasks)}" for row in what.rows)
         case call.Schedules():
@@ -129,6 +131,12 @@ def spec_text(row: TaskDetail) -> str:
     more += [f"to {', '.join(row.to_tasks)}"] if row.to_tasks else []
     more += [f"in {', '.join(row.groups)}"] if row.groups else []
     return "; ".join([f"{spec.name} ({row.origin}) {spec.type} {spec.kind}: {' '.join(spec.command)}", *more])
+
+
+def letter_text(row: LetterRow) -> str:
+    """One dead letter."""
+    died = f" ({row.died})" if row.died else ""
+    return f"{row.task} {row.letter} of {row.producer or 'its input queue'} at {row.offset}, {row.length} bytes: {row.reason}{died}"
 
 
 def flow_text(row: FlowRow) -> str:

@@ -20,6 +20,7 @@ from efsupervisor.messages.core import (
     FailedReply,
     FlowRow,
     GroupRow,
+    LetterRow,
     Outcome,
     RunRow,
     ScheduleRow,
@@ -84,6 +85,13 @@ class Flows(Message, frozen=True, kw_only=True):
     """Edges."""
 
     rows: list[FlowRow]
+
+
+class Letters(Message, frozen=True, kw_only=True):
+    """Dead letters, task by task, oldest first.  whole: one was asked for, and is told with all that is known."""
+
+    rows: list[LetterRow]
+    whole: bool = False
 
 
 class Groups(Message, frozen=True, kw_only=True):
@@ -341,7 +349,7 @@ class Passing(Message, frozen=True, kw_only=True):
 
 Answer = (
     Tasks | Specs | Flows | Groups | Schedules | Settings | Difference | Events | Runs | Done | Piece | Text | Lines | About | Resources | Results
-    | Recovered | Causes | Tree | FlowFigures | Graph | Passing
+    | Recovered | Causes | Tree | FlowFigures | Graph | Passing | Letters
 )  # fmt: skip
 
 

@@ -68,6 +68,22 @@ class PutRequest(_Request, frozen=True, kw_only=True):
     data: bytes
 
 
+class LettersRequest(_Request, frozen=True, kw_only=True):
+    """Dead letters of one task that are not settled: a page of them from number `since` on, or with `letter` that one, and more of it."""
+
+    task: str
+    since: int = 0
+    letter: int | None = None
+
+
+class SettleRequest(_Request, frozen=True, kw_only=True):
+    """Put one dead letter's event back into its task's input queue, or drop the letter.  Doing it again is as good as once."""
+
+    task: str
+    letter: int
+    put_back: bool
+
+
 class ReadRequest(_Request, frozen=True, kw_only=True):
     """Bytes of a task's journal.  stream: out, err, input or dead.  offset: where to begin; None with `lines` reads the last `lines` lines."""
 
@@ -257,7 +273,7 @@ Request = (
     | GroupsRequest | SetGroupRequest | DelGroupRequest | SchedulesRequest | SetScheduleRequest | DelScheduleRequest
     | SettingsRequest | SetSettingRequest | RereadRequest | EventsRequest | HistoryRequest | ServicesRequest
     | ShutdownRequest | VersionRequest | SignalRequest | ClearLogRequest | EmitRequest | ScaleRequest | UpgradeRequest | NoteRequest
-    | RunFlowRequest
+    | RunFlowRequest | LettersRequest | SettleRequest
 )  # fmt: skip
 
 
@@ -562,6 +578,34 @@ class VersionReply(_Reply, frozen=True, kw_only=True):
     protocol: int = PROTOCOL
 
 
+class LetterRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One dead letter.  letter: its number.  offset, length: where the event lies in its producer's journal (producer empty: the own input queue).
+    deliveries: 0 when no program ever had it.  died, status: how the program died last, and its wait status where that is known.  event: what it
+    says, or the beginning of it (cut).  lines: the last of stderr, only when one letter was asked for."""
+
+    task: str
+    letter: int
+    producer: str
+    offset: int
+    length: int
+    deliveries: int
+    reason: str
+    wall: float
+    died: str = ""
+    status: int | None = None
+    event: bytes = b""
+    cut: bool = False
+    lines: list[str] = []
+    edge: str = ""
+
+
+class LettersReply(_Reply, frozen=True, kw_only=True):
+    """Some letters, oldest first; next: where to go on, None at the end."""
+
+    rows: list[LetterRow]
+    next: int | None = None
+
+
 class FailedReply(_Reply, frozen=True, kw_only=True):
     """The request as a whole was not carried out."""
 
@@ -571,5 +615,5 @@ class FailedReply(_Reply, frozen=True, kw_only=True):
 
 Reply = (
     StatusReply | DoneReply | ReadReply | VersionReply | FailedReply | SpecsReply | FlowsReply | GroupsReply | SchedulesReply | SettingsReply
-    | DifferenceReply | EventsReply | HistoryReply | ServicesReply
+    | DifferenceReply | EventsReply | HistoryReply | ServicesReply | LettersReply
 )  # fmt: skip

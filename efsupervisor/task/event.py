@@ -28,6 +28,7 @@ from efsupervisor.journal.framing import DIGITS
 from efsupervisor.reactor import READ, Timer
 from efsupervisor.states import Mode
 from efsupervisor.system import PIPE_BUF
+from efsupervisor.task.dead import DeadLetter, decoded, forget_settled
 from efsupervisor.task.delivery import MAX_RUNS, Run
 from efsupervisor.task.policy import describe
 from efsupervisor.task.seat import Seat
@@ -48,26 +49,6 @@ TEND_S = 1.0
 HINT_BYTES = 256 << 10
 QUARTERS = 4
 GROUP_S = 1.0
-
-
-class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the dead-letter journal.  (edge, offset) is its identity.  event: base64 of at most max_event bytes of the producer's journal,
-    framed as that says (framing).  died: how the program died last, empty when no death is to blame; status: its wait status where that is known.
-    lines: the last that it had written to stderr, as far as its worker had seen them."""
-
-    version: int = 1
-    edge: str
-    producer: str
-    offset: int
-    length: int
-    deliveries: int
-    reason: str
-    wall: float
-    event: str
-    framing: int = 0
-    died: str = ""
-    status: int | None = None
-    lines: list[str] = []
 
 
 class EventStdIn(FlowStdIn):
@@ -516,7 +497,10 @@ class EventStdIn(FlowStdIn):
         if keep and not self._buried(letter):
             writer = Writer(seat.paths.dead_journal, system=seat.system, segment_bytes=64 << 20, max_event=16 << 20, boot_id=seat.boot)
             try:
+                if writer.last_record_end() < writer.end:
+                    writer.append(b"\n")  # a predecessor was killed in the middle of a letter
                 writer.append(msgspec.json.encode(letter) + b"\n")
+                forget_settled(seat.paths, writer, seat.system)
                 writer.index(seat.system.wall_ns())
             finally:
                 writer.close()
@@ -539,8 +523,8 @@ class EventStdIn(FlowStdIn):
         last = b"".join(parts)
         if not last.strip():
             return False
-        known = msgspec.json.decode(last, type=DeadLetter)
-        return (known.edge, known.offset) == (letter.edge, letter.offset)
+        known = decoded(last)
+        return known is not None and (known.edge, known.offset) == (letter.edge, letter.offset)
 
     def _charge(self) -> None:
         """The program died by itself with events at it: the oldest is suspected."""

@@ -93,6 +93,11 @@ class TaskPaths:
         return self.folder + "/dead"
 
     @property
+    def dead_settled(self) -> str:
+        """Which of them were put back or dropped."""
+        return self.folder + "/dead-settled"
+
+    @property
     def spool(self) -> str:
         """stderr of an `event` task as it came, not yet sorted into acknowledgements and messages."""
         return self.folder + "/spool"

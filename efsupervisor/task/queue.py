@@ -30,6 +30,8 @@ from efsupervisor.task.paths import TaskPaths, own_edge_id
 _RECORD = struct.Struct("<16sQQI8x")
 _SIZE = _RECORD.size + 4
 _LOOK_BACK = 10_000
+PUT_BACK = "dead letter "
+"""How the id of a dead letter's event begins that is put back.  Such an id is looked for however long ago it was noted."""
 MAX_EVENT = 1 << 20
 
 
@@ -89,13 +91,14 @@ def _put(paths: TaskPaths, event: Put, system: Real) -> int:
 def _put_once(writer: Writer, folder: str, ids: int, event: Put, system: Real) -> int:
     key = hashlib.sha256(event.put_id.encode()).digest()[:16]
     end = system.fstat(ids).st_size // _SIZE * _SIZE
-    noted = _look(system, ids, end, key)
+    noted = _look(system, ids, end, key, end if event.put_id.startswith(PUT_BACK) else _LOOK_BACK * _SIZE)
     torn = writer.last_record_end(noted.last if noted.last <= writer.end else 0)
     if torn < writer.end:
         writer.mark_fragment(torn, writer.end, deliver=False)  # a put was killed in the middle of its event
     known = noted.offset
-    if known is not None and known + noted.length <= writer.end and _stands(folder, known, noted.length, event.payload, system):
-        return known
+    was_put = known is not None and known + noted.length <= writer.end
+    if known is not None and was_put and (known < writer.first or _stands(folder, known, noted.length, event.payload, system)):
+        return known  # retention may have removed it since
     writer.frame(event.framing)
     body = _RECORD.pack(key, writer.end, len(event.record), 1)
     record = body + struct.pack("<I", zlib.crc32(body))
@@ -131,8 +134,8 @@ class Noted(NamedTuple):
     last: int
 
 
-def _look(system: Real, ids: int, end: int, key: bytes) -> Noted:
-    start = max(0, end - _LOOK_BACK * _SIZE)
+def _look(system: Real, ids: int, end: int, key: bytes, back: int) -> Noted:
+    start = max(0, end - back)
     data = system.pread(ids, end - start, start)
     found, size, whole, last = None, 0, start, 0
     for at in range(0, len(data), _SIZE):
@@ -143,6 +146,8 @@ def _look(system: Real, ids: int, end: int, key: bytes) -> Noted:
         name, last, length, _version = _RECORD.unpack(body)
         if name == key:
             found, size = last, length
+        elif last == found:
+            found = None  # it was noted, but another event was appended there
     return Noted(found, size, whole, last)
 
 

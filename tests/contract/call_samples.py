@@ -14,6 +14,10 @@ VOCABULARIES = {"ToMiddle": call.ToMiddle, "FromMiddle": call.FromMiddle, "Answe
 
 FAILED = messages.FailedReply(id="1", code=Code.TIMEOUT, sentence="not done within 5 s")
 SERVICE = messages.ServiceRow(name="middle", state=State.RUNNING, pid=7, since=1700000000.5, restarts=1, reason="hung", health="äöü")
+LETTER = messages.LetterRow(
+    task="a", letter=7, producer="p", offset=5, length=3, deliveries=2, reason="why", wall=1.5, died="exit status 3", status=768, event=b"\0\xff\n",
+    cut=True, lines=["last"], edge="0" * 16,
+)  # fmt: skip
 ANSWERS: list[object] = [
     call.Tasks(rows=[messages.TaskStatus(name="이벤트", state=State.RUNNING, goal=Goal.ACT, pid=3)], ending=True),
     call.Specs(rows=[messages.TaskDetail(spec=TaskSpec(name="a", command=["x"]), origin="added", folder="/f", groups=["g"], from_tasks=["b"])]),
@@ -61,6 +65,7 @@ ANSWERS: list[object] = [
     call.Passing(
         rows=[call.Passed(wall=1700000000.5, direction="in", task="a", data=b"\xff", length=300, missed=1203, producer="b")], next="AQAAAAA="
     ),
+    call.Letters(rows=[LETTER], whole=True),
 ]
 
 SAMPLES: dict[str, list[object]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from efsupervisor import interface
-from efsupervisor.interface import conf, daemon, flow, group, help, instance, queue, recovery, resource, result, schedule, stdin, task, tree, why
+from efsupervisor.interface import conf, daemon, dlq, flow, group, help, instance, queue, recovery, resource, result, schedule, stdin, task, tree, why
 from efsupervisor.interface.verb import Verb
 
 
@@ -105,6 +105,10 @@ EXAMPLES = [
     Example(stdin.StdinShow(names=["a"]), "shw stdin a", {"names": ["a"]}, "stdin a"),
     Example(queue.QueueShow(), "shw queue", {}, "queue ls"),
     Example(queue.QueueClear(names=["a"]), "del queue a", {"names": ["a"]}, "queue clear a"),
+    Example(dlq.DlqList(names=["a"]), "shw dlq a", {"names": ["a"]}, "dlq ls a"),
+    Example(dlq.DlqShow(task="a", letter=7), "shw letter a 7", {"task": "a", "letter": 7}, "dlq show a 7"),
+    Example(dlq.DlqRetry(task="a", letter="all"), "set dlq a all", {"task": "a", "letter": "all"}, "dlq retry a all"),
+    Example(dlq.DlqDrop(task="a", letter="7"), "del dlq a 7", {"task": "a", "letter": "7"}, "dlq drop a 7"),
     Example(conf.ConfShow(keys=["web", "history"]), "shw conf web,history", {"keys": ["web", "history"]}, "conf show web history"),
     Example(conf.ConfSet(key="web.port", value="8080"), "set conf web.port=8080", {"key": "web.port", "value": "8080"}, "conf set web.port 8080"),
     Example(conf.ConfSet(key="web.port"), "set conf web.port", {"key": "web.port"}, "conf set web.port"),

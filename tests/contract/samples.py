@@ -252,6 +252,8 @@ SAMPLES: dict[str, list[object]] = {
         messages.UpgradeRequest(id="32", asked_by="web"),
         messages.NoteRequest(id="33", asked_by="web", task="a", sentence="3 events wait"),
         messages.RunFlowRequest(id="34", asked_by="web", flow="f", wait=False),
+        messages.LettersRequest(id="40", asked_by="web", task="a", since=9, letter=7),
+        messages.SettleRequest(id="41", asked_by="web", task="a", letter=7, put_back=True),
     ],
     "Reply": [
         messages.StatusReply(id="1", tasks=[STATUS], more=True, ending=True),
@@ -311,6 +313,7 @@ SAMPLES: dict[str, list[object]] = {
             ],
             ailments=["the disk is full"],
         ),
+        messages.LettersReply(id="40", rows=[call_samples.LETTER], next=12),
     ],
 }
 

@@ -11,8 +11,8 @@ import pytest
 from efsupervisor.core import home, wiring
 from efsupervisor.core.wiring import EdgeFile
 from efsupervisor.journal import claimlog, folder, fragments, index, packed
-from efsupervisor.task import delivery, lives, queue, record
-from efsupervisor.task.event import DeadLetter
+from efsupervisor.task import dead, delivery, lives, queue, record
+from efsupervisor.task.dead import DeadLetter
 from efsupervisor.task.paths import TaskPaths
 
 PAGE = (Path(__file__).parents[2] / "docs" / "formats.rst").read_text(encoding="utf-8")
@@ -31,6 +31,7 @@ LAYOUTS = {
     "delivery run": delivery.RUN.format,
     "life": lives._BODY.format + CRC,
     "put id": queue._RECORD.format + CRC,
+    "dead letter settled": dead._RECORD.format + CRC,
 }
 
 
@@ -56,7 +57,7 @@ def test_every_table_is_held_against_the_code() -> None:
     assert re.findall(r"^\.\. layout: (.*)$", PAGE, re.MULTILINE) == [
         "compressed table", "index header", "index entry",
         "fragments header", "fragment", "claims header", "claims record", "delivery header", "delivery edge",
-        "delivery run", "life", "put id",
+        "delivery run", "life", "put id", "dead letter settled",
     ]  # fmt: skip
 
 

@@ -112,3 +112,43 @@ def test_a_message_is_an_alert_with_the_event_in_progress_and_the_last_lines(tmp
         assert row["lines"] == ["a message of \\xff bytes"]
         assert base64.b64decode(row["event"]).decode() == "talk ä\n"
         assert supervisor.output("C", "err") == b"a message of \xff bytes\n"
+
+
+def test_dead_letters_are_listed_shown_put_back_once_and_dropped(tmp_path: Path) -> None:
+    script = SCRIPT.replace("exit 3", 'if [ ! -e "$1.mended" ]; then exit 3; fi')
+    made = tasks(tmp_path, ["die one", "die two", "die three", "good"], max_deliveries=1)
+    made["C"]["command"][2] = script
+    with Supervisor(tmp_path, made, FLOW) as supervisor:
+        until(lambda: seen(tmp_path)[-1:] == ["good"], 30, supervisor.story)
+        until(lambda: supervisor.row("C").dead_letters == 3, 10, supervisor.story)
+
+        def listed() -> list[dict[str, Any]]:
+            done = supervisor.efctl("dlq", "ls", "--json")
+            assert done.returncode == 0, done
+            found = json.loads(done.stdout)
+            rows: list[dict[str, Any]] = found["rows"] if isinstance(found, dict) else found
+            return rows
+
+        rows = listed()
+        assert [base64.b64decode(row["event"]) for row in rows] == [b"die one\n", b"die two\n", b"die three\n"]
+        assert rows[0]["died"] == "exit status 3"
+        text = supervisor.efctl("dlq", "ls").stdout
+        assert b"die two" in text and b"exit status 3" in text, text
+        shown = supervisor.efctl("dlq", "show", "C", str(rows[1]["letter"])).stdout
+        assert b"about to die" in shown and b"die two" in shown, shown
+        (tmp_path / "seen.mended").touch()
+        number = str(rows[0]["letter"])
+        assert supervisor.efctl("dlq", "retry", "C", number).returncode == 0
+        assert supervisor.efctl("dlq", "retry", "C", number).returncode == 0, "again is as good as once"
+        until(lambda: seen(tmp_path)[-1:] == ["die one"], 20, supervisor.story)
+        assert supervisor.efctl("dlq", "drop", "C", str(rows[1]["letter"])).returncode == 0
+        refused = supervisor.efctl("dlq", "retry", "C", str(rows[1]["letter"]))
+        assert (refused.returncode, b"was dropped already" in refused.stdout + refused.stderr) == (4, True), refused
+        unknown = supervisor.efctl("dlq", "retry", "C", "5")
+        assert (unknown.returncode, b"there is no dead letter 5" in unknown.stderr) == (3, True), unknown
+        console = supervisor.efctl("exec", "set dlq C all")
+        assert b"OK : " in console.stdout and b"put back" in console.stdout, console
+        until(lambda: seen(tmp_path)[-1:] == ["die three"], 20, supervisor.story)
+        assert listed() == []
+        assert seen(tmp_path).count("die one") == 2
+        assert b"none" in supervisor.efctl("exec", "shw dlq").stdout
