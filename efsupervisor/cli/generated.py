@@ -18,7 +18,7 @@ from efsupervisor.interface import VERBS
 from efsupervisor.interface.verb import Verb
 from efsupervisor.messages.call import Answer
 
-ALIASES = {"start": "act", "stop": "trm"}
+ALIASES = {"start": "act", "stop": "trm", "recover": "recovery"}
 """Words that people know from elsewhere."""
 NAMES = "Names are tasks, groups or patterns (`web*`), also as comma lists; `all` is every task."
 _OWN = frozenset({"task.status", "conf.update", "flow.status", "flow.graph", "queue.live"})

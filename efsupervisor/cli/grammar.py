@@ -29,7 +29,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Look": ("status", "why", "top", "tree", "show", "pid", "tail", "fg", "log", "history", "events", "live", "resource", "result"),
     "Run": ("act", "trm", "restart", "scale"),
     "Change": ("add", "set", "del", "flow", "group", "schedule"),
-    "Events": ("put", "queue", "stdin", "dlq", "recovery", "recoveries"),
+    "Events": ("put", "queue", "replay", "stdin", "dlq", "recovery", "recoveries"),
     "Supervisor": ("conf", "reread", "update", "services", "version", "daemon", "shutdown"),
     "Console": ("exec", "shell", "completion", "help"),
 }
@@ -360,6 +360,68 @@ def put(task: str, texts: tuple[str, ...], as_json: bool) -> int:
     Each TEXT is one event; `-` stands for each line of standard input.
     """
     return verbs.put(session().core, task, texts, stdin(), output(), as_json=as_json)
+
+
+@root.group("queue")
+def queue() -> None:
+    """Queues: what waits in front of tasks."""
+
+
+@queue.command("save")
+@click.argument("task", shell_complete=_complete.names)
+@click.argument("file", metavar="FILE")
+@click.option("--producer", "producers", multiple=True, metavar="NAME", help="What waits on the edge from this task, instead of the own queue.")
+@click.option("--all", "everything", is_flag=True, help="What waits on every edge, and in the own queue.")
+@_json
+def queue_save(task: str, file: str, producers: tuple[str, ...], everything: bool, as_json: bool) -> int:
+    """Write the events that wait in a task's own input queue to a file.
+
+    Records as they are framed for the task, and nothing else. The queue stays as it is; for an exact copy stop the task first.
+    """
+    from efsupervisor.cli import carry  # late on purpose, as every command's own work here
+
+    return _carried(task, carry.save(session().core, session().place.var, task, file, producers, everything=everything), "saved", as_json)
+
+
+@queue.command("load")
+@click.argument("task", shell_complete=_complete.names)
+@click.argument("file", metavar="FILE")
+@click.option("--again", is_flag=True, help="Put them in once more, though FILE.loaded says that they are in.")
+@_json
+def queue_load(task: str, file: str, again: bool, as_json: bool) -> int:
+    """Put the events of a file into a task's own input queue, each once.
+
+    One that was cut short goes on where it was when it is said again: FILE.loaded notes how far it came.
+    """
+    from efsupervisor.cli import carry  # late on purpose
+
+    return _carried(task, carry.load(session().core, task, file, again=again), "put", as_json)
+
+
+@root.command(epilog="WHEN is how long ago (90s, 10m, 2h, 3d), a time (2026-11-24T10:00, 10:00) or an offset in bytes; times are known to a second.")
+@click.argument("task", shell_complete=_complete.names)
+@click.option("--from", "begin", required=True, metavar="WHEN", help="What was written from there on.")
+@click.option("--to", "end", default="", metavar="WHEN", help="Up to there; up to now without it.")
+@click.option("--producer", default="", metavar="NAME", help="Whose events; needed when several tasks feed this one.")
+@_json
+def replay(task: str, begin: str, end: str, producer: str, as_json: bool) -> int:
+    """Give a task once more what a producer of it wrote.
+
+    The events go into the task's own input queue; its place in the flow, and what other consumers get, stay as they are.
+    """
+    from efsupervisor.cli import carry  # late on purpose
+
+    return _carried(task, carry.replay(session().core, session().place.var, task, begin, end, producer), "put", as_json)
+
+
+def _carried(task: str, count: int, done: str, as_json: bool) -> int:
+    from efsupervisor.cli import render  # late on purpose
+
+    if as_json:
+        output().document({"task": task, "events": count})
+    else:
+        output().write(f"{render.one_line(task)}: {render.counted(count, 'event')} {done}\n")
+    return 0
 
 
 @root.command()
