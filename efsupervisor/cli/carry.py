@@ -236,7 +236,7 @@ def _note(path: str, task: str, digest: str, *, again: bool) -> Note:
     try:
         with open(path + ".loaded", "rb") as file:
             note = msgspec.json.decode(file.read(65536), type=Note)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
         note = None
     if note is None or (note.task, note.sha256) != (task, digest):
         return Note(task=task, sha256=digest, key=f"{digest[:32]}-{os.urandom(4).hex() if again else short_id(task)}")

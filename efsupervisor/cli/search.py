@@ -109,7 +109,7 @@ def _name(folder: str) -> str:
     try:
         with open(os.path.join(folder, "task.json"), "rb") as file:
             return msgspec.json.decode(file.read(65536), type=_Known).name
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return ""
 
 

@@ -174,7 +174,7 @@ class Folder:
             return None
         try:
             head = msgspec.json.decode(self.system.read(fd, PIECE), type=Head)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
         finally:
             self.system.close(fd)

@@ -280,3 +280,19 @@ def test_a_log_is_looked_through_by_time_and_text_with_and_without_a_supervisor(
     until(lambda: made.efctl("status").returncode == TABLE[Code.NOT_RUNNING].exit_status, 15, made.story)
     assert efctl(made, "log", "clock", "--grep", r"tick \d$").splitlines() == [row["text"] for row in rows]
     assert efctl(made, "log", "clock", "-n", "1").startswith("tick ")
+
+
+def test_what_waits_goes_to_a_file_and_back_and_what_passed_is_replayed(made: Supervisor) -> None:
+    efctl(made, "trm", "shout")
+    efctl(made, "put", "shout", "one", "two words", "\xe9 odd")
+    file = made.folder / "waiting"
+    assert efctl(made, "queue", "save", "shout", str(file)) == "shout: 3 events saved\n"
+    assert file.read_text() == "one\ntwo words\n\xe9 odd\n"
+    efctl(made, "queue", "clear", "shout")
+    assert efctl(made, "queue", "load", "shout", str(file)) == "shout: 3 events put\n"
+    efctl(made, "queue", "load", "shout", str(file), status=TABLE[Code.EXISTS].exit_status)
+    efctl(made, "trm", "clock")
+    assert efctl(made, "replay", "shout", "--from", "0", "--to", "14") == "shout: 2 events put\n"
+    efctl(made, "act", "shout")
+    until(lambda: b"tick 2!\n" in made.output("shout").partition(b"odd!\n")[2], 20, made.story)
+    assert [made.output("shout").count(line) for line in (b"one!\n", b"two words!\n")] == [1, 1]

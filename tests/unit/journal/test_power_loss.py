@@ -94,7 +94,15 @@ def test_a_wrong_index_never_invents_bytes(tmp_path: Path, at: int) -> None:
     assert kept[:-4] + aside == DATA
 
 
-@pytest.mark.parametrize("what", [lambda path: path.unlink(), lambda path: path.write_bytes(b""), lambda path: path.write_text('{"version": tru')])
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_text('{"version": tru'),
+        lambda path: path.write_bytes(b'{"boot_id":"\xe9"}'),
+    ],
+)
 def test_a_head_that_was_lost_counts_as_a_power_loss(tmp_path: Path, what: object) -> None:
     filled(tmp_path / "j")
     what(tmp_path / "j" / "journal.json")  # type: ignore[operator]
