@@ -8,6 +8,7 @@ from __future__ import annotations
 from efsupervisor.conf.ini.options import SECTIONS
 
 DIFFERENTIAL = "tests/contract/test_supervisord_differential.py"
+FASTCGI = "tests/system/test_shared_sockets.py"
 SYSTEM = "tests/system/test_supervisord_conf.py"
 LOADING = "tests/unit/conf/ini/test_ini_load.py"
 LOGS = "tests/unit/task/test_logfile.py"
@@ -47,7 +48,7 @@ DIFFERENCES: dict[str, tuple[str, str]] = {
     "files": ("the same; included files are read once, in their order", DIFFERENTIAL),
     "prompt": ("supervisorctl's own", DIFFERENTIAL),
     "history_file": ("supervisorctl's own", DIFFERENTIAL),
-    "socket": ("read and checked; programs that share a socket are not run, which a note says", DIFFERENTIAL),
+    "socket": ("the same; a ``unix://`` path goes when the last process has stopped, and a host is an address or ``localhost``", FASTCGI),
 }
 """Option -> what differs, and the file of the test.  An option that is not here is the same."""
 

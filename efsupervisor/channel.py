@@ -3,6 +3,9 @@
 The owner registers `fileno()` with its reactor through `attach`.  A peer that does not read fills its own queue only: over MAX_QUEUED frames the
 connection is given up.  End-of-file, a broken frame and an overflow all end in one call of `on_close(reason)`; the descriptor is closed then.
 
+A message may bring one descriptor with it (unix(7), SCM_RIGHTS) to a channel that was made to take them.  It belongs to whoever takes it with
+`taken_fd` while it hears the message; one that nobody takes is closed.
+
 Socket addresses are bound and connected through /proc/self/fd, so that a path of any length works although an address holds 107 bytes; unix(7).
 """
 
@@ -20,6 +23,7 @@ from efsupervisor.errors import ProtocolError
 from efsupervisor.reactor import READ, WRITE, Reactor
 
 MAX_QUEUED = 4096
+_FD = struct.Struct("i")
 
 
 class Channel:
@@ -32,6 +36,8 @@ class Channel:
         vocabulary: object,
         on_message: Callable[[object], None],
         on_close: Callable[[str], None],
+        *,
+        takes_fds: bool = False,
     ) -> None:
         sock.setblocking(False)
         self._socket = sock
@@ -39,7 +45,9 @@ class Channel:
         self._vocabulary = vocabulary
         self._on_message = on_message
         self._on_close = on_close
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[tuple[bytes, int]] = deque()
+        self._takes_fds = takes_fds
+        self._fd = -1
         self.open = True
         reactor.watch(sock.fileno(), READ, self._ready)
 
@@ -52,25 +60,31 @@ class Channel:
         pid, uid, gid = struct.unpack("iII", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         return pid, uid, gid
 
-    def send(self, message: object) -> None:
-        """Send now, or as soon as the peer reads; never blocks.  A closed channel swallows it: its owner was told of the end."""
+    def taken_fd(self) -> int:
+        """The descriptor that came with the message that is being heard, from now on the caller's; -1 for none."""
+        fd, self._fd = self._fd, -1
+        return fd
+
+    def send(self, message: object, fd: int = -1) -> None:
+        """Send now, or as soon as the peer reads; never blocks.  A closed channel swallows it: its owner was told of the end.  fd: goes with it; it
+        stays the caller's, and open as long as the channel."""
         if not self.open:
             return
         frame = messages.encode(message)  # type: ignore[arg-type]
-        if not self._queue and self._sent(frame):
+        if not self._queue and self._sent(frame, fd):
             return
         if not self.open:
             return
         if len(self._queue) >= MAX_QUEUED:
             self._end("the peer does not read what it is sent")
             return
-        self._queue.append(frame)
+        self._queue.append((frame, fd))
         self._reactor.watch(self._socket.fileno(), READ | WRITE, self._ready)
 
-    def _sent(self, frame: bytes) -> bool:
+    def _sent(self, frame: bytes, fd: int) -> bool:
         """One try; False when the peer's buffer is full, or when the line is cut (then the channel is closed)."""
         try:
-            self._socket.send(frame)
+            self._socket.send(frame) if fd < 0 else socket.send_fds(self._socket, [frame], [fd])
         except BlockingIOError:
             return False
         except OSError as error:
@@ -82,6 +96,7 @@ class Channel:
         """Close without telling the owner."""
         if self.open:
             self.open = False
+            self._drop_fd()
             self._reactor.forget(self._socket.fileno())
             self._socket.close()
 
@@ -102,7 +117,7 @@ class Channel:
             self._receive()
 
     def _send_queued(self) -> None:
-        while self._queue and self._sent(self._queue[0]):
+        while self._queue and self._sent(*self._queue[0]):
             self._queue.popleft()
         if self.open and not self._queue:
             self._reactor.watch(self._socket.fileno(), READ, self._ready)
@@ -110,7 +125,7 @@ class Channel:
     def _receive(self) -> None:
         for _ in range(64):  # bounded, so that a talkative peer cannot starve the others
             try:
-                frame = self._socket.recv(messages.MAX_FRAME + 1)
+                frame = self._frame()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -125,8 +140,25 @@ class Channel:
                 self._end(error.message)
                 return
             self._on_message(message)
+            self._drop_fd()
             if not self.open:
                 return
+
+    def _frame(self) -> bytes:
+        if not self._takes_fds:
+            return self._socket.recv(messages.MAX_FRAME + 1)
+        # socket.recv_fds passes its flags on only in newer versions of Python, and without this one a fork at the wrong time would pass it on
+        room = socket.CMSG_LEN(_FD.size)
+        frame, beside, _flags, _address = self._socket.recvmsg(messages.MAX_FRAME + 1, room, socket.MSG_CMSG_CLOEXEC)
+        for level, kind, data in beside:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS) and len(data) >= _FD.size:
+                self._fd = _FD.unpack_from(data)[0]
+        return frame
+
+    def _drop_fd(self) -> None:
+        fd = self.taken_fd()
+        if fd >= 0:
+            os.close(fd)
 
     def _end(self, reason: str) -> None:
         if self.open:

@@ -35,6 +35,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _PIDFD_GET_INFO = 0xC040FF0B
 _PIDFD_INFO_EXIT = 1 << 3
+_SYS_PIDFD_GETFD = 438
+"""The same on every architecture but alpha."""
 _F_SETPIPE_SZ = 1031
 _F_GETPIPE_SZ = 1032
 _LIBC_SIGNALS = (32, 33)
@@ -204,6 +206,15 @@ class Real:
             return None
         mask, status = struct.unpack_from("<Q", answer)[0], struct.unpack_from("<i", answer, 60)[0]
         return int(status) if mask & _PIDFD_INFO_EXIT else None
+
+    def pidfd_getfd(self, pidfd: int, fd: int) -> int:
+        """A copy of another process's descriptor, close-on-exec; pidfd_getfd(2).  OSError: EPERM where we may not look into it (ptrace(2)), ENOSYS
+        before Linux 5.6."""
+        copy = int(_LIBC.syscall(ctypes.c_long(_SYS_PIDFD_GETFD), ctypes.c_int(pidfd), ctypes.c_int(fd), ctypes.c_uint(0)))
+        if copy < 0:
+            failed = ctypes.get_errno()
+            raise OSError(failed, os.strerror(failed))
+        return copy
 
     def start_ticks(self, pid: int | str) -> int | None:
         """Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); None when it is gone or a zombie."""

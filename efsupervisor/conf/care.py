@@ -52,6 +52,13 @@ def http(text: str) -> str:
     return text
 
 
+def listening(text: str) -> str:
+    """Where a program listens: `unix:///path` or `tcp://HOST:PORT`."""
+    if text and endpoint.listening(text) is None:
+        raise Unfit(f'"{shown(text, 60)}" is no socket; write unix:///path/to/it, or tcp://HOST:PORT with an address or localhost')
+    return text
+
+
 def address(text: str) -> str:
     """An IP address."""
     if not endpoint.is_address(text):

@@ -67,6 +67,12 @@ def _check_task(task: Task) -> None:
     if spec.input is not None and spec.input.ack == "echo" and spec.input.framing is not Framing.LINES:
         reason = "repeats an event as a line, and with input.framing: nul or netstring an event may hold newlines: use ack: empty"
         at.add("input.ack", reason)
+    if spec.socket and spec.input is not None:
+        at.add("socket", "cannot be used with input: the program finds the socket as its stdin")
+    if not spec.socket.startswith("unix://"):
+        for key in ("socket_mode", "socket_owner"):
+            if getattr(spec, key):
+                at.add(key, "is for a socket of unix:// only")
     if spec.backoff_max_s < spec.backoff_s:
         key = "backoff_max_s" if "backoff_max_s" in at.lines else "backoff_s"
         reason = f"the longest delay, backoff_max_s ({spec.backoff_max_s:g} s), is shorter than the first, backoff_s ({spec.backoff_s:g} s)"

@@ -59,6 +59,8 @@ def _check_members(flow: Flow, key: str, names: list[str], tasks: dict[str, Task
         earlier = first.setdefault(folded(name), number)
         if earlier != number and name:
             flow.at.findings.add(line, path, f'names "{shown(name)}" twice; the first time in line {place(flow.at, key, earlier)[0]}')
+        elif key == "to" and folded(name) in tasks and tasks[folded(name)].spec.socket:
+            flow.at.findings.add(line, path, f'"{shown(name)}" cannot take events: its program finds a listening socket as its stdin (`socket`)')
         elif name and folded(name) not in tasks:
             flow.at.findings.unknown(line, path, f'there is no task "{shown(name)}"', name, (task.spec.name for task in tasks.values()))
 

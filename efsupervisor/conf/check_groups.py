@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from efsupervisor.conf.draft import Draft, Schedule, Task, place
 from efsupervisor.conf.fields import Section
-from efsupervisor.conf.names import RESERVED, shown
+from efsupervisor.conf.names import EVERYTHING, shown
 from efsupervisor.system import folded
 
 MAX_PATTERNS = 2_000
@@ -33,7 +33,7 @@ class _Known:
     def __init__(self, tasks: dict[str, Task], groups: Iterable[str] = (), *, everything: bool = False, what: str = "") -> None:
         self._tasks = tasks
         self._words = [*(task.spec.name for task in tasks.values()), *groups]
-        self._folded = {*map(folded, self._words), *(RESERVED if everything else ())}
+        self._folded = {*map(folded, self._words), *((EVERYTHING,) if everything else ())}
         self._what = what or ("task or group" if everything else "task")
         self._patterns: dict[str, bool] = {}
 

@@ -9,6 +9,7 @@ import socket
 from typing import NamedTuple
 
 LOCAL = "localhost"
+UNIX, TCP = "unix://", "tcp://"
 HTTP = "http://"
 MAX_TEXT = 2048
 
@@ -50,6 +51,15 @@ def is_address(text: str) -> bool:
 def tcp(text: str) -> Endpoint | None:
     """`HOST:PORT`, with an IPv6 address in brackets; None when it is none."""
     return _endpoint(text, 0)
+
+
+def listening(text: str) -> Endpoint | None:
+    """Where a program listens: `unix:///path` (then path alone is set) or `tcp://HOST:PORT`; None when it is neither."""
+    if text.startswith(UNIX):
+        path = text.removeprefix(UNIX)
+        fits = path.startswith("/") and not path.endswith("/") and "\0" not in path and len(path) <= MAX_TEXT
+        return Endpoint("", 0, path) if fits else None
+    return tcp(text.removeprefix(TCP)) if text.startswith(TCP) else None
 
 
 def http(text: str) -> Endpoint | None:

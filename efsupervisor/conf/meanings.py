@@ -182,6 +182,23 @@ TASK: dict[str, Meaning] = {
     ),
     "retries": Meaning("number", "0", "how often a job that failed is run again, ``backoff_s`` later and ever later up to ``backoff_max_s``"),
     "no_retry": Meaning("number or list", "none", "exit statuses of a job after which it is not run again, whatever ``retries`` says"),
+    "socket": Meaning(
+        "address",
+        "none",
+        "``unix:///path`` or ``tcp://HOST:PORT``: a listening socket that the program finds as its stdin (FastCGI).  Tasks that name the "
+        "same one share it, instances too; it is opened when the first of them starts and closed when the last has "
+        "stopped, and stays open while one is restarted",
+    ),
+    "socket_backlog": Meaning("number", "0", "connections that may wait for ``socket``; 0 for as many as the system lets"),
+    "socket_mode": Meaning("octal", "0700", "permissions of ``socket``, when it is a ``unix://`` one"),
+    "socket_owner": Meaning("user or user:group", "the program's", "whose ``socket`` is, when it is a ``unix://`` one"),
+    "essential": Meaning(
+        "true or false",
+        "false",
+        "when it has ended for good (EXITED or FATAL, not because somebody stopped it) the supervisor stops everything in order and ends with "
+        "its exit status: 128 and the signal's number for a signal, 1 for FATAL without one.  Meant for containers, where the "
+        "end should be seen from outside",
+    ),
 }
 
 READY: dict[str, Meaning] = {

@@ -18,8 +18,9 @@ from collections.abc import Iterable
 from efsupervisor.system import folded
 
 MAX_NAME = 64
-RESERVED = frozenset({"all"})
-"""Words that the console grammar takes where it takes a name (DESIGN section 5)."""
+EVERYTHING = "all"
+RESERVED = {EVERYTHING: "stands for every task", "daemon": "is the supervisor itself where a log is asked for"}
+"""Words that commands take where they take a name (DESIGN section 5), and what they mean there."""
 
 _INSIDE = frozenset("._-")
 _UNSEEN = frozenset(
@@ -48,9 +49,8 @@ def fault(name: str) -> str:
             return f"a name may not contain {described(character)}; letters and digits of any script are fine, and . _ - inside"
     if not _begins(name[0]) or name[-1] in _INSIDE:
         return "a name begins and ends with a letter or a digit"
-    if folded(name) in RESERVED:
-        return f'"{name}" stands for every task and cannot be a name'
-    return ""
+    meaning = RESERVED.get(folded(name), "")
+    return f'"{name}" {meaning} and cannot be a name' if meaning else ""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

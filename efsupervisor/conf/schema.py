@@ -141,6 +141,10 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     `completed_successfully`. restart_with: when something that it depends on is restarted by command, it is too.
     retries: how often a job that failed is run again, backoff_s apart and ever longer; no_retry: exit statuses after which it is not.
     events, buffer_size: of an event listener (type `eventlistener`): what it wants, and how many may wait for its pool, which is its group.
+    essential: when it ends for good by itself, so does the supervisor.
+    socket: `unix:///path` or `tcp://HOST:PORT`, a listening socket that the program finds as its stdin; tasks that name the same one share it.
+    socket_backlog: connections that may wait, 0 for as many as the system lets.  socket_mode (empty: 0700), socket_owner (`user` or `user:group`,
+    empty: the program's): of a unix socket.
     """
 
     name: str
@@ -216,6 +220,11 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     buffer_size: int = 10
     retries: int = 0
     no_retry: tuple[int, ...] = ()
+    socket: str = ""
+    socket_backlog: int = 0
+    socket_mode: str = ""
+    socket_owner: str = ""
+    essential: bool = False
 
     def kept(self, channel: str) -> OutputSpec:
         """How one channel (`out` or `err`) is kept: `output`, with the sizes of its log file where those are said."""

@@ -184,6 +184,11 @@ TASK: dict[str, Field] = {
     "buffer_size": integer(1, 100_000),
     "retries": integer(0, 60_000),
     "no_retry": exitcodes,
+    "socket": one(care.listening),
+    "socket_backlog": integer(0, 65_535),
+    "socket_mode": one(convert.octal),
+    "socket_owner": one(user),
+    "essential": one(convert.boolean),
 }
 
 FLOW: dict[str, Field] = {

@@ -29,7 +29,7 @@ RESTS = "does not start (autostart: false)"
 
 POLICIES = frozenset({
     "autostart", "autorestart", "exitcodes", "startsecs", "startretries", "backoff_s", "backoff_max_s", "restart_burst", "restart_period_s",
-    "depends_on", "restart_with", "stopsignal", "stopwaitsecs", "priority", "drain_s",
+    "depends_on", "restart_with", "essential", "stopsignal", "stopwaitsecs", "priority", "drain_s",
     "output.segment_bytes", "output.keep_bytes", "output.keep_age_s", "output.hard_bytes", "output.sync", "output.compress", "fed_logs",
     "stdout_logfile", "stdout_logfile_maxbytes", "stdout_logfile_backups", "stdout_syslog", "stderr_logfile", "stderr_logfile_maxbytes",
      "stderr_logfile_backups", "stderr_syslog", "strip_ansi", "stopasgroup", "killasgroup",

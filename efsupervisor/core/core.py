@@ -23,7 +23,7 @@ import msgspec
 from efsupervisor.conf.schema import Config, SupervisorSpec, TaskSpec
 from efsupervisor.core import adoption
 from efsupervisor.core.descriptors import SIGNALS, Descriptors
-from efsupervisor.core.ending import Ending
+from efsupervisor.core.ending import Ending, ended_for_all
 from efsupervisor.core.fifos import Fifos
 from efsupervisor.core.flow_runs import FlowRuns
 from efsupervisor.core.home import Home
@@ -37,6 +37,7 @@ from efsupervisor.core.reaper import Dead, Reaper, next_dead_child
 from efsupervisor.core.registry import Registry
 from efsupervisor.core.saved import TASK, Merged
 from efsupervisor.core.services import Services
+from efsupervisor.core.sockets import Sockets
 from efsupervisor.core.standstill import Standstill
 from efsupervisor.core.store import Store
 from efsupervisor.core.tale import Tale
@@ -101,6 +102,7 @@ class Core:
         self.on_signal: list[Callable[[int], None]] = []
         self._queues = Queues()
         self._fifos = Fifos(system, descriptors)
+        self._sockets = Sockets(system, descriptors, log, self.registry)
         self._reaper = Reaper(next_dead_child, self._reaped)
         self.wirer = Wirer(home.var, home.namespace, home.log, system)
         spec = merged.config.supervisor
@@ -111,6 +113,7 @@ class Core:
             types,
             descriptors,
             self._fifos,
+            self._sockets,
             version=version,
             deadline_s=spec.ping_deadline_s,
             on_report=self._reported,
@@ -543,6 +546,13 @@ class Core:
 
     def _rested(self, task: Task) -> None:
         """No worker is left and none is coming."""
+        self._settle(task)
+        self._sockets.sweep()
+        self._end.rested(task)
+        if task.configured and not task.again and not self.ending and ended_for_all(task):
+            self._end.end_with(task)
+
+    def _settle(self, task: Task) -> None:
         self._fifos.release_input(task)
         self.orders.rested(task)
         self.puts.rested(task)
@@ -556,7 +566,6 @@ class Core:
         if not task.configured:
             self._remove(task) if task.remove else self._forget(task)
             self.waiting.changed(task)
-        self._end.rested(task)
 
     def _start_again(self, task: Task) -> None:
         """The second half of a restart."""

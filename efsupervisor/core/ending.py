@@ -5,17 +5,21 @@ loop when nothing is left that runs.
 A second wish takes the grace period away.  Nothing waits without a limit: when a program cannot be killed the Core says which, ends with a status of
 its own, and leaves core.json without the clean mark, so that the next Core looks for what still runs.
 
+An *essential* task that has ended for good, and not because somebody stopped it, is a wish for a shutdown too; its exit status becomes ours.
+
 Order: tasks, then the siblings (an answer may leave through one of them), then the saved state and the loop.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from efsupervisor.core.tasks import Task
 from efsupervisor.errors import TABLE, Code
 from efsupervisor.reactor import Timer
+from efsupervisor.states import Goal, State
 
 if TYPE_CHECKING:
     from efsupervisor.core.core import Core
@@ -28,6 +32,19 @@ LIMIT_SLACK_S = 10.0
 
 HURRIED_S = 5.0
 """What the kernel may need to end what was killed."""
+
+
+def ended_for_all(task: Task) -> bool:
+    """It is essential and has come to its end by itself."""
+    return task.spec.essential and task.goal is Goal.ACT and task.resting and task.report.state in (State.EXITED, State.FATAL)
+
+
+def status_after(task: Task) -> int:
+    """The exit status that tells how an essential task ended: its own, as a shell shows it.  A task that failed never gives 0."""
+    status = task.report.exit_status
+    said = 0 if status is None else 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    failed = task.report.state is State.FATAL or status is None
+    return TABLE[Code.TASK_FAILED].exit_status if failed and not said else said
 
 
 class Ending:
@@ -65,6 +82,12 @@ class Ending:
         for task in core.ordering.downwards(running):
             core.stop_for_good(task, f"shutdown ({asked_by})")
         self._end_if_done()
+
+    def end_with(self, task: Task) -> None:
+        """An essential task has ended."""
+        self.exit_status = status_after(task)
+        self._core.log.warning(f"task {task.name} is essential and has ended ({task.report.state}): everything ends, with status {self.exit_status}")
+        self.begin(f"essential task {task.name}")
 
     def _limit_s(self, running: list[Task]) -> float:
         own = self._core.ordering.graph.longest({task.paths.id: task.spec.stopwaitsecs + task.spec.drain_s for task in running})

@@ -25,6 +25,8 @@ class Forked(Protocol):
 class ActingTask(Protocol):
     """DefaultTask as the Core sees it."""
 
+    listening: int
+
     def act(self, leave_core: Callable[[], None]) -> Forked: ...
 
 

@@ -31,6 +31,7 @@ from efsupervisor.core.descriptors import Descriptors, signals_held
 from efsupervisor.core.fifos import Fifos
 from efsupervisor.core.peer import verified_pidfd, worker_behind
 from efsupervisor.core.ports import TypeTable
+from efsupervisor.core.sockets import Sockets
 from efsupervisor.core.tasks import QUICK_S, Link, Next, Task, after_death, confirms, delay_s
 from efsupervisor.core.turnstile import Turnstile
 from efsupervisor.errors import EfError, JournalError
@@ -49,6 +50,7 @@ from efsupervisor.messages import (
     ReleaseInput,
     Report,
     SetGoal,
+    SocketHeld,
 )
 from efsupervisor.reactor import READ, Reactor
 from efsupervisor.states import Goal, State
@@ -73,6 +75,7 @@ class Workers:
         types: TypeTable,
         descriptors: Descriptors,
         fifos: Fifos,
+        sockets: Sockets,
         *,
         version: str,
         deadline_s: float,
@@ -88,6 +91,7 @@ class Workers:
         self._types = types
         self._descriptors = descriptors
         self._fifos = fifos
+        self._sockets = sockets
         self._hello = Hello(core_pid=system.getpid(), version=version)
         self.deadline_s = deadline_s
         self._on_report = on_report
@@ -147,6 +151,11 @@ class Workers:
         try:
             self._types(task.spec.type).helper(self._system).prepare(task.wiring)
             self._fifos.hold_outputs(task)
+            if task.spec.socket and self._sockets.comes(task):
+                self.fork_soon(task, KNOCK_S)
+                return False
+            if task.spec.socket:
+                self._sockets.hold(task, program_is_alive=self.program_is_alive(task))
         except EfError as error:
             self._refused(task, error.message)
         except OSError as error:
@@ -158,7 +167,9 @@ class Workers:
     def _forked(self, task: Task) -> tuple[int, socket.socket] | None:
         core = self._system.getpid()
         try:
-            forked = self._types(task.spec.type).task(task.wiring, self._system).act(self.leave)
+            handle = self._types(task.spec.type).task(task.wiring, self._system)
+            handle.listening = self._sockets.held(task)
+            forked = handle.act(self.leave)
         except EfError as error:
             self._refused(task, error.message)
         except OSError as error:
@@ -295,6 +306,7 @@ class Workers:
             FromWorker,
             lambda message: self._heard(task, link, message),
             lambda reason: self._closed(task, link, reason),
+            takes_fds=bool(task.spec.socket),
         )
         self._reactor.watch(link.pidfd, READ, lambda _events: self._died(task, link))
         return link
@@ -305,7 +317,8 @@ class Workers:
             channel = link.channel
             if task.unconfirmed:
                 self.tell_goal(task, link)
-            channel.send(self._hello)
+            wants_socket = bool(task.spec.socket) and self._sockets.held(task) < 0
+            channel.send(msgspec.structs.replace(self._hello, wants_socket=wants_socket))
             link.timer = self._reactor.after(self.deadline_s, lambda: self._ungreeted(task, link))
 
     def _ungreeted(self, task: Task, link: Link) -> None:
@@ -356,6 +369,8 @@ class Workers:
                     put.reply(message)
             case Alert():
                 self._on_alert(task, message)
+            case SocketHeld():
+                self._sockets.take(task, message.socket, channel.taken_fd())
             case LogsCleared():
                 cleared = task.orders.pop(message.order, None)
                 if cleared is not None:

@@ -72,6 +72,9 @@ class RecoveryRun(Verb, frozen=True, kw_only=True):
         original = await existing(house, self.task)
         if original is None:
             raise EfError(f"there is no task {self.task}", Code.NO_SUCH_TASK)
+        if original.spec.input is None and not original.from_tasks:
+            reason = "takes no events (no flow ends at it and it has no `input`): there is nothing to recover"
+            raise EfError(f"task {original.spec.name} {reason}", Code.BAD_STATE)
         await _tidy(house)
         spec = instance(original.spec, call_id, time.time() + self.timeout_s + GRACE_S)
         await _add(house, spec, call_id)

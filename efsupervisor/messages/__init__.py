@@ -118,6 +118,7 @@ from efsupervisor.messages.worker import (
     Rewire,
     SendSignal,
     SetGoal,
+    SocketHeld,
     ToWorker,
     Wiring,
 )
@@ -207,6 +208,7 @@ __all__ = [
     "SettleRequest",
     "ShutdownRequest",
     "SignalRequest",
+    "SocketHeld",
     "SpecsReply",
     "SpecsRequest",
     "StatusReply",

@@ -61,10 +61,12 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(Message, frozen=True, kw_only=True):
-    """First word of a Core on a new connection.  The worker answers with Report."""
+    """First word of a Core on a new connection.  The worker answers with Report.  wants_socket: and before it with SocketHeld, if it
+    has the listening socket of its task."""
 
     core_pid: int
     version: str = ""
+    wants_socket: bool = False
 
 
 class SetGoal(Message, frozen=True, kw_only=True):
@@ -163,6 +165,12 @@ class Report(Message, frozen=True, kw_only=True):
     blocked_since: float = 0.0
 
 
+class SocketHeld(Message, frozen=True, kw_only=True):
+    """The listening socket of this task (`socket`), which comes with this message as a descriptor."""
+
+    socket: str
+
+
 class Pong(Message, frozen=True, kw_only=True):
     """Answer to Ping."""
 
@@ -216,4 +224,4 @@ class Alert(Message, frozen=True, kw_only=True):
 
 
 ToWorker = Hello | SetGoal | Rewire | Ping | Reaped | Held | PutEvent | SendSignal | ClearLogs
-FromWorker = Report | Pong | AskReaped | HoldInput | ReleaseInput | PutDone | Alert | LogsCleared
+FromWorker = Report | Pong | AskReaped | HoldInput | ReleaseInput | PutDone | Alert | LogsCleared | SocketHeld

@@ -53,6 +53,8 @@ class DefaultTask:
         self.wiring = wiring
         self.system = system
         self.paths = TaskPaths(wiring.task_dir)
+        self.listening = -1
+        """The listening socket of the task: the Core's descriptor in the Core, the worker's own in the worker; -1 for none."""
 
     def act(self, leave_core: Callable[[], None]) -> Forked:
         """Fork the worker.  leave_core is called first in the child: it closes what belongs to the Core alone.  OSError when there can be no
@@ -68,6 +70,8 @@ class DefaultTask:
             status = 70
             try:
                 ours.close()
+                if self.listening >= 0:  # at a low number, for the high ones are the Core's and are closed
+                    self.listening = fcntl.fcntl(self.listening, fcntl.F_DUPFD_CLOEXEC, 3)
                 leave_core()
                 self._become_worker()
                 self.run(theirs)

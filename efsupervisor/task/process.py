@@ -49,8 +49,9 @@ class ProcessTask(DefaultTask):
                 say("ERROR", f"another process holds the lock of this task for {LOCK_WAIT_S:g} s: this worker ends")
                 return
             worker = Worker(
-                self.wiring, self.system, sock, lock_fd=lock_fd, stdin_class=self._stdin, stdout_class=self.stdout_class, say=say
-            )
+                self.wiring, self.system, sock, lock_fd=lock_fd, stdin_class=self._stdin, stdout_class=self.stdout_class, say=say,
+                listening=self.listening,
+            )  # fmt: skip
             worker.run()
         except Exception as error:
             say("ERROR", f"the worker failed: {error!r} at {_where(error)}; it is replaced, the program goes on")

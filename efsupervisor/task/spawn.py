@@ -153,18 +153,22 @@ def _inherited(spec: TaskSpec) -> dict[str, str]:
 def _account(spec: TaskSpec) -> Account | None:
     if not spec.user:
         return None
-    user, _, group = spec.user.partition(":")
+    entry, gid = _meant(spec.user)
+    if os.geteuid() != 0 and entry.pw_uid != os.geteuid():
+        user = spec.user.partition(":")[0]
+        raise SpawnFailed("privileges", errno.EPERM, f"only root can run a task as user {user!r}: start the supervisor as root", transient=False)
+    groups = os.getgrouplist(entry.pw_name, gid) + [_group(name) for name in spec.groups]
+    return Account(entry.pw_name, entry.pw_uid, gid, groups, entry.pw_dir, entry.pw_shell)
+
+
+def _meant(said: str) -> tuple[pwd.struct_passwd, int]:
+    """The entry of `user` or `user:group`, and the group that is meant."""
+    user, _, group = said.partition(":")
     try:
         entry = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
     except KeyError:
         raise SpawnFailed("privileges", errno.EINVAL, f"user {user!r} does not exist on this machine", transient=False) from None
-    gid = entry.pw_gid
-    if group:
-        gid = _group(group)
-    if os.geteuid() != 0 and entry.pw_uid != os.geteuid():
-        raise SpawnFailed("privileges", errno.EPERM, f"only root can run a task as user {user!r}: start the supervisor as root", transient=False)
-    groups = os.getgrouplist(entry.pw_name, gid) + [_group(name) for name in spec.groups]
-    return Account(entry.pw_name, entry.pw_uid, gid, groups, entry.pw_dir, entry.pw_shell)
+    return entry, _group(group) if group else entry.pw_gid
 
 
 def _group(name: str) -> int:
@@ -174,8 +178,11 @@ def _group(name: str) -> int:
         raise SpawnFailed("privileges", errno.EINVAL, f"group {name!r} does not exist on this machine", transient=False) from None
 
 
-def ids(spec: TaskSpec) -> tuple[int, int]:
-    """User and group that the program will have.  SpawnFailed as for `plan`."""
+def ids(spec: TaskSpec, said: str = "") -> tuple[int, int]:
+    """User and group that the program will have, or those of `said` (`user` or `user:group`).  SpawnFailed as for `plan`."""
+    if said:
+        entry, gid = _meant(said)
+        return entry.pw_uid, gid
     account = _account(spec)
     return (account.uid, account.gid) if account is not None else (os.geteuid(), os.getegid())
 

@@ -41,6 +41,7 @@ from efsupervisor.messages import (
     Rewire,
     SendSignal,
     SetGoal,
+    SocketHeld,
     ToWorker,
     Wiring,
 )
@@ -70,7 +71,8 @@ RESTING = {Event.ENOUGH: State.EXITED, Event.HOPELESS: State.FATAL, Event.TRM: S
 
 
 class Worker:
-    """One worker's whole life; `run` returns when the task is at rest.  stdin_class: StdIn class for the wiring; lock_fd: the task's lock, held."""
+    """One worker's whole life; `run` returns when the task is at rest.  stdin_class: StdIn class for the wiring; lock_fd: the task's lock, held;
+    listening: the listening socket that its programs get as stdin, -1 for none."""
 
     def __init__(
         self,
@@ -82,8 +84,10 @@ class Worker:
         stdin_class: Callable[[Seat], StdIn],
         stdout_class: type[StdOut],
         say: TaskLog,
+        listening: int = -1,
     ) -> None:
         self._system = system
+        self._listening = listening
         self._lock_fd = lock_fd
         self._reactor = Reactor(system)
         self._core: Channel | None = None
@@ -405,6 +409,9 @@ class Worker:
 
     def _try_spawn(self) -> None:
         spec, system, paths = self._seat.spec, self._system, self._paths
+        if spec.socket and self._listening < 0:
+            self._make_way()
+            return
         incarnation = self._next_incarnation()
         what = self._around.plan(incarnation)
         opened: list[int] = []
@@ -417,7 +424,8 @@ class Worker:
             begin = Life(BEGIN, incarnation, system.wall_ns(), self._out.end, self._err_end(), attempt=self._attempt + 1, ticket=self._ticket)
             self._lives.append(begin)
             system.fault("life:begun")
-            child = spawn.spawn(system, paths, what, (opened[0], opened[1], opened[2]), incarnation, self._boot)
+            stdin = self._listening if spec.socket else opened[0]
+            child = spawn.spawn(system, paths, what, (stdin, opened[1], opened[2]), incarnation, self._boot)
         finally:
             for fd in {*opened, what.cgroup} - {-1}:
                 system.close(fd)
@@ -448,6 +456,12 @@ class Worker:
         self._reactor.forget(child.failure)
         self._reactor.forget(child.pidfd)
         spawn.abandon(self._system, child)
+
+    def _make_way(self) -> None:
+        """This worker took over a program and was forked without the socket, which only that program had.  It ends as if it were killed: the Core
+        opens the socket for its successor."""
+        self._say("INFO", f"{self._seat.spec.socket} is not open here any more: a new worker starts the program")
+        self._ended = True
 
     def _spawn_result(self, _events: int) -> None:
         try:
@@ -794,6 +808,8 @@ class Worker:
             self._stdin.core_came()
         match message:
             case Hello():
+                if message.wants_socket and self._listening >= 0:
+                    channel.send(SocketHeld(socket=self._seat.spec.socket), self._listening)
                 channel.send(self._make_report())
                 while self._unsent:
                     channel.send(self._unsent.popleft())
@@ -978,5 +994,7 @@ class Worker:
             channel.flush()
             channel.close()
         self._listener.close()
+        if self._listening >= 0:
+            self._system.close(self._listening)
         self._reactor.close()
         self._system.close(self._lock_fd)

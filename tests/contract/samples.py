@@ -168,7 +168,7 @@ RUN = messages.RunRow(
 
 SAMPLES: dict[str, list[object]] = {
     "ToWorker": [
-        messages.Hello(core_pid=1, version="0.1.0"),
+        messages.Hello(core_pid=1, version="0.1.0", wants_socket=True),
         messages.SetGoal(goal=Goal.TRM, asked_by="uid 0 pid 7", ticket="0123456789abcdef"),
         messages.Rewire(wiring=WIRING),
         messages.Ping(number=5),
@@ -216,6 +216,7 @@ SAMPLES: dict[str, list[object]] = {
         messages.PutDone(put_id="one", offset=77, error="no room"),
         messages.Alert(what="dead-letter", sentence="five deliveries", event=b"\0\xff", lines=["a", "b"], wall=1700000000.25),
         messages.LogsCleared(order="one", error="no room"),
+        messages.SocketHeld(socket="unix:///run/web.sock"),
     ],
     "Request": [
         messages.StatusRequest(id="1", asked_by="web", names=["a", "이벤트"]),

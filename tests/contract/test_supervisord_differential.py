@@ -154,6 +154,11 @@ def our_view(config: Config) -> dict[str, Any]:
     for task in config.tasks:
         if task.type == "eventlistener":
             continue  # a member of a pool, compared below
+        if task.socket:
+            pool = next(each for each in daemon.fcgi if each.name == task.group)
+            assert (task.socket, task.socket_backlog) == (pool.socket, pool.backlog)
+            assert next(each for each in pool.members if each.name == task.name).command == task.command
+            continue
         members = groups.setdefault((task.group, "ProcessGroup"), (task.priority, {}))[1]
         members[task.process_name] = our_process(task, 0, url)
     for kind, pools in (("Pool", daemon.listeners), ("FastCGIGroup", daemon.fcgi)):

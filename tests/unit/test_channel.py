@@ -62,6 +62,45 @@ def test_what_is_no_message_of_the_vocabulary_ends_the_line_with_its_reason(line
     assert line.ends[0]
 
 
+def test_a_descriptor_comes_with_its_message_and_belongs_to_who_takes_it() -> None:
+    reactor, heard = Reactor(Clock()), list[tuple[object, int]]()
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reader, writer = os.pipe()
+    taker = Channel(other, reactor, ToWorker, lambda message: heard.append((message, taker.taken_fd())), lambda _reason: None, takes_fds=True)
+    giver = Channel(one, reactor, ToWorker, lambda _message: None, lambda _reason: None)
+    giver.send(Ping(number=1), writer)
+    giver.send(Ping(number=2))
+    os.close(writer)
+    reactor.turn(0.0)
+    assert [message for message, _ in heard] == [Ping(number=1), Ping(number=2)] and heard[1][1] == -1
+    copy = heard[0][1]
+    assert not os.get_inheritable(copy)
+    os.write(copy, b"x")
+    os.close(copy)
+    assert os.read(reader, 2) == b"x" and os.read(reader, 1) == b"", "nobody else has it"
+    os.close(reader)
+    giver.close()
+    taker.close()
+    reactor.close()
+
+
+@pytest.mark.parametrize("takes_fds", [True, False])
+def test_a_descriptor_that_nobody_takes_is_closed(takes_fds: bool) -> None:
+    reactor = Reactor(Clock())
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reader, writer = os.pipe()
+    deaf = Channel(other, reactor, ToWorker, lambda _message: None, lambda _reason: None, takes_fds=takes_fds)
+    giver = Channel(one, reactor, ToWorker, lambda _message: None, lambda _reason: None)
+    giver.send(Ping(number=1), writer)
+    os.close(writer)
+    reactor.turn(0.0)
+    assert os.read(reader, 1) == b"", "no copy is left open"
+    os.close(reader)
+    giver.close()
+    deaf.close()
+    reactor.close()
+
+
 def test_the_end_of_the_peer_is_told_once_and_sending_afterwards_is_harmless(line: Line) -> None:
     line.peer.close()
     line.turn()

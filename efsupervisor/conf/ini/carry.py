@@ -50,12 +50,16 @@ def carry(groups: Sequence[Group], listeners: Sequence[ListenerSpec], fcgi: Sequ
         ]
 
     tasks = [task for group in groups if group.kind in ("group", "program") for task in renamed(group.members, group.priority)]
-    taken = {folded(task.name) for task in tasks}
+    priorities = {group.name: group.priority for group in groups}
+    shared = [
+        msgspec.structs.replace(pool, members=renamed(pool.members, priorities[pool.name])) for pool in fcgi if ("fcgi-program", pool.name) in kept
+    ]
+    taken = {folded(task.name) for task in [*tasks, *(member for pool in shared for member in pool.members)]}
     return Carried(
         tasks,
-        [own for group in groups if group.kind in ("group", "program") if (own := _group(group, called, taken)) is not None],
+        [own for group in groups if group.kind != "eventlistener" if (own := _group(group, called, taken)) is not None],
         [msgspec.structs.replace(pool, members=renamed(pool.members)) for pool in listeners if ("eventlistener", pool.name) in kept],
-        [msgspec.structs.replace(pool, members=renamed(pool.members)) for pool in fcgi if ("fcgi-program", pool.name) in kept],
+        shared,
     )
 
 
@@ -131,7 +135,6 @@ def note_what_is_left(document: Document, notes: Notes) -> None:
                 near = nearest(option, SECTIONS[kind])
                 hint = f"; did you mean {near}?" if near else ""
                 notes.add(value.file, value.line, f"{part.name}.{shown(option)}", f"is no option of supervisord{hint}; it has no effect")
-        _note_kind(kind, part.name, document, notes)
 
 
 def _note_free(kind: str, section: str, document: Document, notes: Notes) -> None:
@@ -142,9 +145,3 @@ def _note_free(kind: str, section: str, document: Document, notes: Notes) -> Non
         factory = part.options.get("supervisor.rpcinterface_factory")
         if factory is None or factory.text != _STANDARD_INTERFACE:
             notes.add(part.file, part.line, f"[{shown(section)}]", "is code that runs inside supervisord; it is not loaded")
-
-
-def _note_kind(kind: str, section: str, document: Document, notes: Notes) -> None:
-    part = document.parts[section]
-    if kind == "fcgi-program":
-        notes.add(part.file, part.line, f"[{shown(section)}]", "programs that share a socket are not run")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
+from typing import Any
 
 import msgspec
 
@@ -26,7 +27,7 @@ from efsupervisor.conf.ini.resolve import Notes, Resolver
 from efsupervisor.conf.ini.situation import Situation, present
 from efsupervisor.conf.logs import with_fed_logs
 from efsupervisor.conf.names import shown
-from efsupervisor.conf.schema import Config, DaemonSpec, SupervisorSpec, TaskSpec, WebSpec
+from efsupervisor.conf.schema import Config, DaemonSpec, FcgiSpec, SupervisorSpec, TaskSpec, WebSpec
 from efsupervisor.conf.settings import with_setting
 from efsupervisor.conf.source import distrust, is_private_group
 from efsupervisor.errors import EfError
@@ -213,11 +214,25 @@ def listeners(carried: Carried) -> list[TaskSpec]:
     ]
 
 
+def fastcgi(carried: Carried) -> list[TaskSpec]:
+    """The members of the pools that share a socket, as tasks."""
+    return [
+        msgspec.structs.replace(member, input=None, **_socket(pool)) for pool in carried.fcgi for member in pool.members
+    ]
+
+
+def _socket(pool: FcgiSpec) -> dict[str, Any]:
+    uid, gid = pool.owner
+    owner = "" if uid < 0 else f"{uid}:{gid}" if gid >= 0 else str(uid)
+    return {"socket": pool.socket, "socket_backlog": pool.backlog, "socket_owner": owner, "socket_mode": f"{pool.mode:04o}" if pool.mode >= 0 else ""}
+
+
 def _config(path: str, supervisor: SupervisorSpec, carried: Carried, daemon: DaemonSpec, url: str) -> Config:
+    tasks = [*carried.tasks, *fastcgi(carried), *listeners(carried)]
     return Config(
         source=os.path.abspath(path),
         supervisor=supervisor,
-        tasks=with_fed_logs(msgspec.structs.replace(task, serverurl=task.serverurl or url) for task in [*carried.tasks, *listeners(carried)]),
+        tasks=with_fed_logs(msgspec.structs.replace(task, serverurl=task.serverurl or url) for task in tasks),
         groups=carried.groups,
         daemon=daemon,
     )

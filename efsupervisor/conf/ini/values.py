@@ -16,19 +16,11 @@ from collections.abc import Callable
 
 from efsupervisor.conf.convert import Unfit
 from efsupervisor.conf.names import shown
+from efsupervisor.conf.web import EVENT_TYPES
 
 _TRUE, _FALSE = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 _UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 LEVELS = ("critical", "error", "warn", "info", "debug", "trace", "blather")
-EVENTS = frozenset(
-    {
-        "EVENT", "PROCESS_STATE", "PROCESS_STATE_STOPPED", "PROCESS_STATE_EXITED", "PROCESS_STATE_STARTING", "PROCESS_STATE_STOPPING",
-        "PROCESS_STATE_BACKOFF", "PROCESS_STATE_FATAL", "PROCESS_STATE_RUNNING", "PROCESS_STATE_UNKNOWN", "PROCESS_COMMUNICATION",
-        "PROCESS_COMMUNICATION_STDOUT", "PROCESS_COMMUNICATION_STDERR", "PROCESS_LOG", "PROCESS_LOG_STDOUT", "PROCESS_LOG_STDERR",
-        "REMOTE_COMMUNICATION", "SUPERVISOR_STATE_CHANGE", "SUPERVISOR_STATE_CHANGE_RUNNING", "SUPERVISOR_STATE_CHANGE_STOPPING", "TICK", "TICK_5",
-        "TICK_60", "TICK_3600", "PROCESS_GROUP", "PROCESS_GROUP_ADDED", "PROCESS_GROUP_REMOVED",
-    }
-)  # fmt: skip
 
 
 def integer(text: str) -> int:
@@ -115,7 +107,7 @@ def events(text: str) -> tuple[str, ...]:
     """Types of events between commas."""
     found = tuple(sorted({word.upper() for word in words(text)}))
     for word in found:
-        if word not in EVENTS:
+        if word not in EVENT_TYPES:
             raise Unfit(f'"{shown(word, 40)}" is no type of event')
     return found
 

@@ -81,6 +81,9 @@ IN_A_TASK = [
         "redirect_stderr: true\ninput: {protocol: event}",
         "4: tasks.web.redirect_stderr: cannot be used with input.protocol: event, because the program acknowledges its events on stderr",
     ),
+    ("socket: http://x", '4: tasks.web.socket: "http://x" is no socket; write unix:///path/to/it, or tcp://HOST:PORT with an address or localhost'),
+    ("socket: unix:///run/x\ninput: {stdin: open}", "4: tasks.web.socket: cannot be used with input: the program finds the socket as its stdin"),
+    ("socket: tcp://[::1]:9000\nsocket_mode: 0660", "5: tasks.web.socket_mode: is for a socket of unix:// only"),
     ("command: sort", "4: tasks.web.command: is said twice; the first time in line 3"),
     ("user: &u me", "4: tasks.web.user: anchors (&u) are not allowed"),
     ("user: *u", "4: tasks.web.user: aliases (*u) are not allowed; write the value out"),
@@ -157,6 +160,7 @@ NAMES = [
     ('""', "a name may not be empty"),
     ("x" * 65, "a name has at most 64 characters, this one has 65"),
     ("ALL", '"ALL" stands for every task and cannot be a name'),
+    ("Daemon", '"Daemon" is the supervisor itself where a log is asked for and cannot be a name'),
 ]
 
 

@@ -18,6 +18,8 @@ from efsupervisor.conf.schema import TaskSpec
 from efsupervisor.core.descriptors import SIGNALS, Descriptors
 from efsupervisor.core.fifos import Fifos
 from efsupervisor.core.puts import Puts
+from efsupervisor.core.registry import Registry
+from efsupervisor.core.sockets import Sockets
 from efsupervisor.core.tasks import Link, Put, Task
 from efsupervisor.core.workers import Workers
 from efsupervisor.log import Log
@@ -47,7 +49,9 @@ class Office:
             "status_of": self._status_of,
         }
         fifos = Fifos(REAL, self.descriptors)
-        self.workers = Workers(self.reactor, REAL, Log(os.devnull, REAL), lambda name: None, self.descriptors, fifos, **arguments)  # type: ignore[arg-type,return-value]
+        log = Log(os.devnull, REAL)
+        sockets = Sockets(REAL, self.descriptors, log, Registry())
+        self.workers = Workers(self.reactor, REAL, log, lambda name: None, self.descriptors, fifos, sockets, **arguments)  # type: ignore[arg-type,return-value]
         spec = TaskSpec(name="t", command=["true"])
         report = Report(state=State.RUNNING, goal=Goal.ACT)
         self.task = Task(spec=spec, wiring=Wiring(spec=spec, task_dir=folder, namespace="n"), paths=TaskPaths(folder), report=report, goal=Goal.ACT)

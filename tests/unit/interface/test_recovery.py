@@ -77,6 +77,14 @@ def test_its_name_is_a_name_whatever_the_tasks_is_and_the_same_for_the_same_call
     assert instance(LIVE, "one", 0).name == instance(LIVE, "one", 9).name != instance(LIVE, "two", 0).name
 
 
+def test_a_task_that_takes_no_events_is_refused_before_anything_is_done() -> None:
+    fake = FakeCore()
+    fake.tasks["import"] = msgspec.structs.replace(LIVE, input=None)
+    with pytest.raises(EfError, match="takes no events") as refused:
+        run(RecoveryRun(task="import", text="e"), FakeHouse(fake))
+    assert refused.value.code is Code.BAD_STATE and fake.done == []
+
+
 def test_it_is_added_given_the_event_started_read_and_removed() -> None:
     fake = FakeCore()
     house = FakeHouse(fake)
