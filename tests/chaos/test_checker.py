@@ -319,6 +319,14 @@ def test_segments_that_leave_a_gap_or_cut_a_record_are_caught(tmp_path: Path) ->
     assert [fault.split(" ", 2)[2] for fault in journal.faults] == ["ends inside a record", "begins at 15, the one before it ends at 14"]
 
 
+def test_a_segment_that_could_not_be_cut_ends_where_the_next_begins_if_both_say_the_same(tmp_path: Path) -> None:
+    (tmp_path / f"{0:020d}.log").write_bytes(b"one\ntwo\nthr")
+    (tmp_path / f"{8:020d}.log").write_bytes(b"three\n")
+    assert witness.read_journal(tmp_path) == Journal(b"one\ntwo\nthree\n", [], 2)
+    (tmp_path / f"{8:020d}.log").write_bytes(b"four\n")
+    assert witness.read_journal(tmp_path).faults
+
+
 def test_messages_on_stderr_are_each_there_once() -> None:
     history = History([Life(1, 1, 1, noises=2), Life(2, 2, 2, noises=1)])
     one, two, three = b"noise 1 1 of event 4\n", b"noise 1 2 of event 9\n", b"noise 2 1 of event 9\n"

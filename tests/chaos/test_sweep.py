@@ -33,7 +33,7 @@ from tests.support.wait import Overdue, spin, until
 VICTIMS = [f"V{number}" for number in range(16)]
 """Not a multiple of three, so that each has its turn to be stopped, orphaned and killed."""
 SOME = 24
-DEEPEST = 12
+DEEPEST = 24
 """Largest N: a round makes some calls a hundred times, and the later ones are like the earlier ones."""
 RECOVERED_S = 5.0
 LASTING_S = 0.2

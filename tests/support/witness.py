@@ -472,7 +472,8 @@ class Journal(NamedTuple):
 
 
 def read_journal(folder: str | Path) -> Journal:
-    """Read a journal's segments as the design describes them: the name is the base offset, and a segment ends where the next begins."""
+    """Read a journal's segments as the design describes them: the name is the base offset, and a segment ends where the next begins.  One that could
+    not be cut there when the next was begun (ftruncate failed) still has the bytes with which the next begins."""
     names = sorted(name for name in (path.name for path in Path(folder).iterdir()) if name.endswith(".log") and name[:-4].isdigit())
     data, faults = bytearray(), []
     base = int(names[0][:-4]) if names else 0
@@ -480,6 +481,10 @@ def read_journal(folder: str | Path) -> Journal:
         if base + len(data) != int(name[:-4]):
             faults.append(f"segment {name} begins at {int(name[:-4])}, the one before it ends at {base + len(data)}")
         piece = (Path(folder) / name).read_bytes()
+        if position < len(names) - 1:
+            length = int(names[position + 1][:-4]) - int(name[:-4])
+            if (Path(folder) / names[position + 1]).read_bytes().startswith(piece[length:]):
+                piece = piece[:length]
         if position < len(names) - 1 and not piece.endswith(b"\n"):
             faults.append(f"segment {name} ends inside a record")
         data += piece
