@@ -170,6 +170,10 @@ class Reactor:
         """End `run` after this turn."""
         self._stopped = True
 
+    def hold(self, seconds: float) -> None:
+        """Let a time pass in which nothing is served: for a caller of whom every turn fails, who would spin else."""
+        select.poll().poll(seconds * 1000)
+
     def turn(self, longest_s: float | None = None) -> None:
         """One turn; waits at most `longest_s` seconds (None: until something happens)."""
         wait_s = self._wait_s(longest_s)

@@ -105,10 +105,6 @@ class Real:
     def __init__(self) -> None:
         self._faults = _armed(os.environ.get("EFSUPERVISOR_FAULTS", ""))
 
-    def pause(self, seconds: float) -> None:
-        """Let a time pass in which nothing is served; only for a loop that fails in every turn."""
-        time.sleep(seconds)
-
     def fault(self, name: str) -> None:
         """Kill this process with the probability armed for `name`; see the module's docstring."""
         if self._faults and int.from_bytes(os.urandom(4)) / (1 << 32) < self._faults.get(name, self._faults.get("*", 0.0)):

@@ -364,7 +364,7 @@ class Core:
                 elif now - since > FAILING_S:
                     self.log.error(f"the loop fails for {FAILING_S:g} s now ({error}): the Core ends, tasks and workers stay; start it again")
                     return TABLE[Code.SYSTEM].exit_status
-                self.system.pause(delay_s)
+                self.reactor.hold(delay_s)
                 last, delay_s = self.system.monotonic(), min(SLOWEST_S, delay_s + FIRST_S)
         return self.exit_status
 
