@@ -56,6 +56,7 @@ class Life:
     passed: list[Key] = dataclasses.field(default_factory=list)
     noises: int = 0
     code: int | None = None
+    busy_us: int = 0
     ended: bool = False  # it saw end-of-file or finished its work
 
 
@@ -133,7 +134,7 @@ def _take(history: History, kind: bytes, words: list[int]) -> None:
         raise ValueError(kind)
 
 
-_COUNTERS = {b"I": "intended", b"D": "done", b"F": "done", b"G": "read", b"N": "noises", b"C": "code"}
+_COUNTERS = {b"I": "intended", b"D": "done", b"F": "done", b"G": "read", b"N": "noises", b"C": "code", b"B": "busy_us"}
 
 
 def produced_by(history: History, first: int = 0) -> list[Produced]:
