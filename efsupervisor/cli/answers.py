@@ -132,9 +132,14 @@ def _specs(answer: call.Specs, look: Look) -> str:
     return _or_none(table(columns, rows, look), rows, "tasks")
 
 
+_AS_OUTPUT = ("stdout_logfile_maxbytes", "stdout_logfile_backups", "stderr_logfile_maxbytes", "stderr_logfile_backups")
+"""Keys whose -1 means what `output` says."""
+
+
 def _one_spec(row: TaskDetail, look: Look) -> str:
     facts: dict[str, object] = {"origin": row.origin, "folder": row.folder, "groups": row.groups, "from": row.from_tasks, "to": row.to_tasks}
-    fields = {**_dotted(plain(row.spec)), "command": _command(row.spec.command)}
+    elsewhere = {name: "as output says" for name in _AS_OUTPUT if getattr(row.spec, name) == -1}
+    fields = {**_dotted(plain(row.spec)), **elsewhere, "command": _command(row.spec.command)}
     lines = [(name, _value(value)) for name, value in {**fields, **facts}.items() if value not in ("", [], {}, None)]
     width = max(len(name) for name, _ in lines)
     return "".join(f"{look.paint(name.ljust(width), DIM)}  {render.one_line(text)}\n" for name, text in lines)

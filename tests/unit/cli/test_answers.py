@@ -41,7 +41,7 @@ TRANSITION = EventRow(seq=7, wall=1.0, what="state", task="a", before="RUNNING",
 RUN = RunRow(number=3, task="a", incarnation=1, began=1.0, ended=4.0, exit_status=256, state="FATAL", reason="gave up")
 SAMPLES: list[tuple[Any, list[str]]] = [
     (call.Tasks(rows=[TaskStatus(name="web", state=State.RUNNING, goal=Goal.ACT, pid=7)]), ["web", "RUNNING", "7"]),
-    (call.Specs(rows=[DETAIL]), ["python3 'a b.py'", "front", "added"]),
+    (call.Specs(rows=[DETAIL]), ["python3 'a b.py'", "front", "added", "stdout_logfile_maxbytes  as output says"]),
     (call.Specs(rows=[DETAIL, DETAIL]), ["NAME", "python3 'a b.py'", "log"]),
     (call.Flows(rows=[FlowRow(flow="f", producer="a", consumers=["b", "c"], lag_bytes=2048, held_back=True)]), ["b,c", "2.0K", "held back"]),
     (call.Groups(rows=[GroupRow(name="front", tasks=["w*"], members=["web", "www"])]), ["front", "w*", "web,www"]),

@@ -32,6 +32,12 @@ def findings(flows: str) -> list[str]:
     return []
 
 
+def test_a_task_whose_stdin_is_a_listening_socket_takes_no_events() -> None:
+    text = "tasks:\n  a: {command: cat}\n  web: {command: x, socket: 'unix:///run/web'}\nflows:\n  f: {from: a, to: web}\n"
+    with pytest.raises(ConfigError, match="cannot take events: its program finds a listening socket"):
+        parse(text.encode(), FILE)
+
+
 @pytest.mark.parametrize(
     ("flows", "cycle"),
     [
