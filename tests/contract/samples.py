@@ -46,7 +46,7 @@ SPEC = TaskSpec(
     redirect_stderr=False,
     drain_s=1.0,
     input=InputSpec(
-        protocol=Protocol.EVENT, window=8, ack="echo", max_deliveries=2, on_poison="drop", max_event=4096, stdin="open", framing=Framing.NUL
+        protocol=Protocol.EVENT, window=8, ack="empty", max_deliveries=2, on_poison="drop", max_event=4096, stdin="open", framing=Framing.NUL
     ),
     output=OutputSpec(segment_bytes=1 << 20, keep_bytes=1 << 22, keep_age_s=60.0, hard_bytes=1 << 23, sync="interval"),
 )

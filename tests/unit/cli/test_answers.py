@@ -20,6 +20,7 @@ from efsupervisor.messages.core import (
     EventRow,
     FlowRow,
     GroupRow,
+    LetterRow,
     Outcome,
     RunRow,
     ScheduleRow,
@@ -39,6 +40,10 @@ SERVICE = ServiceRow(name="web", state=State.BACKOFF, restarts=3, reason="killed
 ALERT = EventRow(seq=8, wall=1.0, what="message", task="web", sentence=HOSTILE, event=b"e\xff", lines=["last words"])
 TRANSITION = EventRow(seq=7, wall=1.0, what="state", task="a", before="RUNNING", after="EXITED", pid=4)
 RUN = RunRow(number=3, task="a", incarnation=1, began=1.0, ended=4.0, exit_status=256, state="FATAL", reason="gave up")
+LETTER = LetterRow(
+    task="count", letter=3, producer="hits", offset=4096, length=5120, deliveries=5, reason="not acknowledged", wall=1.0, died="exit status 1",
+    event=b"\x1b[2Jbad", cut=True, lines=["\x1b[2Jwoe"],
+)  # fmt: skip
 SAMPLES: list[tuple[Any, list[str]]] = [
     (call.Tasks(rows=[TaskStatus(name="web", state=State.RUNNING, goal=Goal.ACT, pid=7)]), ["web", "RUNNING", "7"]),
     (call.Specs(rows=[DETAIL]), ["python3 'a b.py'", "front", "added", "stdout_logfile_maxbytes  as output says"]),
@@ -57,6 +62,8 @@ SAMPLES: list[tuple[Any, list[str]]] = [
     (call.Difference(rows=[]), ["the configuration is what runs"]),
     (call.Events(rows=[TRANSITION], lost=2), ["RUNNING -> EXITED pid 4", "2 events"]),
     (call.Events(rows=[ALERT]), ["message  x^[[2Jy", "event: e\\xff", "| last words"]),
+    (call.Letters(rows=[LETTER]), ["count", "3", "hits", "4096", "5.0K", "not acknowledged (exit status 1)", "^[[2Jbad"]),
+    (call.Letters(rows=[LETTER], whole=True), ["letter     3", "last lines of stderr", "  ^[[2Jwoe", "event, as far as it is shown", "bad"]),
     (call.Runs(rows=[RUN]), ["exit status 1; gave up", "3.0s"]),
     (call.Done(rows=[Outcome(task="a", ok=True)]), ["a: done"]),
     (call.Piece(task="a", stream="out", offset=0, data=b"x\x1b[2Jy\n", next=7, end=7), ["x"]),
