@@ -201,7 +201,7 @@ def test_the_live_view_shows_what_passes_in_every_direction_and_tasks_notice_not
         argv = [sys.executable, "-m", "efsupervisor.cli", "--var", str(supervisor.var), "live", "--json"]
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as watching:
             assert watching.stdout is not None
-            rows = [json.loads(watching.stdout.readline()) for _ in range(60)]
+            rows = [json.loads(watching.stdout.readline()) for _ in range(300)]  # a look tells stream by stream
             watching.send_signal(signal.SIGINT)
         seen = {(row["task"], row["direction"]) for row in rows}
         assert seen == {("P", "out"), ("C", "in"), ("C", "out"), ("C", "err")}

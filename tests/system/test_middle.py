@@ -189,10 +189,12 @@ def test_a_recovery_runs_beside_the_live_task_and_leaves_nothing(running: Superv
 
 def test_a_recovery_that_hangs_is_ended_by_its_timeout(running: Supervisor) -> None:
     with door(running) as line:
-        answer = ok(line.call("recovery.run", {"task": "sleeper", "text": "x", "timeout_s": 0.5}, deadline_s=0))
+        ok(line.call("task.add", {"task": "deaf", "program": ["sleep", "100000"], "settings": {"autostart": "no", "input.protocol": "event"}}))
+        answer = ok(line.call("recovery.run", {"task": "deaf", "text": "x", "timeout_s": 0.5}, deadline_s=0))
         assert isinstance(answer, Recovered)
         assert (answer.ended, answer.acknowledged) == (False, False)
-        assert sorted(running.status()) == ["idle", "sleeper", "upper"]
+        assert sorted(running.status()) == ["deaf", "idle", "sleeper", "upper"]
+        ok(line.call("task.del", {"names": ["deaf"]}))
 
 
 def test_a_recovery_that_fails_tells_why(running: Supervisor) -> None:

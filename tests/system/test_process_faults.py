@@ -93,7 +93,7 @@ def test_as_pid_1_sigterm_ends_everything_in_order_and_the_status_is_0(as_root: 
     said = tmp_path / "said"
     polite = {"command": ["sh", "-c", f"trap 'echo heard > {said}; exit 0' TERM; while :; do sleep 0.05; done"], "startsecs": 0}
     daemon = {"command": ["sh", "-c", "setsid -f sleep 1000; sleep 1000"], "startsecs": 0}
-    with Container(tmp_path, {"polite": polite, "daemon": daemon}) as container:
+    with Container(tmp_path, {"polite": polite, "leaver": daemon}) as container:
         until(lambda: container.status().count("RUNNING") == 2, 20, "both run")
         processes.send(container.core, signal.SIGTERM)
         assert container.process.wait(20) == 0
