@@ -104,6 +104,10 @@ class Init:
         return 0
 
 
+class Struck(Exception):
+    """A Core died at a fault point while it started."""
+
+
 class Supervisor:
     """One supervisor with a configuration of its own below `folder`.
 
@@ -162,13 +166,15 @@ class Supervisor:
         return [sys.executable, *([str(self._launcher)] if self._launcher else ["-m", "efsupervisor.core.main"])]
 
     def start(self, deadline_s: float = 20.0) -> None:
-        """Start a Core and wait until its control socket answers."""
+        """Start a Core and wait until its control socket answers.  One that dies at an armed fault point on the way is followed by another."""
         self.launch()
         try:
             until(self._answers, deadline_s, lambda: "the control socket answers\n" + self.story())
         except Overdue:
             self.kill_everything()
             raise
+        except Struck:
+            self.start(deadline_s)
 
     def launch(self) -> None:
         """Start a Core without waiting for it."""
@@ -178,6 +184,8 @@ class Supervisor:
         status = self._init.status(self.core_pid)
         if status is not None:
             self.core_pid = 0
+            if status == signal.SIGKILL and "EFSUPERVISOR_FAULTS" in self._environment:
+                raise Struck
             raise AssertionError(f"the Core ended with wait status {status}\n{self.story()}")
         with contextlib.suppress(OSError, TimeoutError):
             reply = self.ask(messages.VersionRequest(id="ready"), 5.0)
